@@ -1,0 +1,1 @@
+//! Builds the seL4 kernel from the registry's sources with named edits.

@@ -1,0 +1,1 @@
+//! Messages, badges and shared layouts between Umbriel's processes.

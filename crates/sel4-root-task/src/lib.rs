@@ -1,0 +1,1 @@
+//! Entry point and panic handler of a root task.

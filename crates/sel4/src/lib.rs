@@ -1,0 +1,1 @@
+//! Bindings to the seL4 API, in the shape of rust-sel4.

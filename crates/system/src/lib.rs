@@ -1,0 +1,1 @@
+//! A system's manifest, its validated model, and the compiled form that boots.

@@ -1,0 +1,1 @@
+//! The virtual CPU: state, privileged instructions and exception delivery, as pure logic.

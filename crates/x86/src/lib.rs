@@ -1,0 +1,1 @@
+//! Address kinds and paging formats of x86-64, as types.

@@ -1,0 +1,1 @@
+//! Reads guest images and places them in guest memory, on the host.

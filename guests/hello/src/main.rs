@@ -1,0 +1,13 @@
+//! pc64 guest that prints and exits, bare and under Umbriel.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("hello runs on seL4; use cargo umbriel run");
+}
+
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
