@@ -1,0 +1,412 @@
+//! The compiled form of a system: the archive inside the root task's ELF.
+//!
+//! ```text
+//! Header | Program[] | Segment[] | Guest[] | Load[] | GpaRange[] | Patch[] | Injection[] | bytes
+//! ```
+//!
+//! Tables are arrays of the plain structures below, 8-aligned; file bytes are
+//! page-aligned. All integers are little endian. The host writes it, the root
+//! task reads it through [`Archive`], which checks every offset once, so that a
+//! damaged archive is refused before anything is built from it.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::cspace::Pools;
+use crate::name::Name;
+
+/// First bytes of an archive.
+pub const MAGIC: [u8; 8] = *b"UMBRIEL\0";
+/// Version of this layout; the root task refuses any other.
+pub const FORMAT: u32 = 1;
+
+/// Where a table lies: byte offset from the archive's start, and entries.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct Table {
+    /// Byte offset, a multiple of 8.
+    pub offset: u32,
+    /// Entries.
+    pub count: u32,
+}
+
+/// The archive's first bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// [`FORMAT`].
+    pub format: u32,
+    /// [`checksum`] of all bytes behind the header.
+    pub checksum: u32,
+    /// Bytes of the whole archive.
+    pub length: u64,
+    /// [`Program`]s; the order is the one of [`ProgramKind`].
+    pub programs: Table,
+    /// [`Segment`]s of all programs.
+    pub segments: Table,
+    /// [`Guest`]s in manifest order.
+    pub guests: Table,
+    /// [`Load`]s of all guests.
+    pub loads: Table,
+    /// [`GpaRange`]s of all guests.
+    pub ranges: Table,
+    /// [`Patch`]es of all guests.
+    pub patches: Table,
+    /// [`Injection`]s.
+    pub injections: Table,
+}
+
+/// What a program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum ProgramKind {
+    /// The shadow-paging server.
+    ShadowServer = 0,
+    /// The virtual platform.
+    Vmm = 1,
+    /// The console driver.
+    Console = 2,
+    /// The timer driver.
+    Timer = 3,
+}
+
+impl ProgramKind {
+    /// All kinds, in the order of the archive's table.
+    pub const ALL: [Self; 4] = [Self::ShadowServer, Self::Vmm, Self::Console, Self::Timer];
+
+    /// The name of the package that builds it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ShadowServer => "shadow-server",
+            Self::Vmm => "vmm",
+            Self::Console => "console",
+            Self::Timer => "timer",
+        }
+    }
+}
+
+/// A process image.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Program {
+    /// Entry point.
+    pub entry: u64,
+    /// Its segments: index of the first and how many.
+    pub first_segment: u32,
+    /// How many segments.
+    pub segments: u32,
+    /// Pages of its stack.
+    pub stack_pages: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// A run of pages of a process image.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Segment {
+    /// First address, page-aligned.
+    pub address: u64,
+    /// Bytes in memory; what the file does not fill is zero.
+    pub memory_bytes: u64,
+    /// Where its bytes lie in the archive, page-aligned.
+    pub offset: u32,
+    /// Bytes in the archive.
+    pub file_bytes: u32,
+    /// Whether the process may write it (1) or not (0).
+    pub writable: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// A guest's platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Platform {
+    /// Solo5 hvt, ABI 1 and 2.
+    Solo5Hvt = 1,
+    /// ELF64 kernel with PC devices.
+    Pc64 = 2,
+}
+
+impl Platform {
+    /// The platform of number `number`.
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Solo5Hvt),
+            2 => Some(Self::Pc64),
+            _ => None,
+        }
+    }
+}
+
+/// State in which a guest's first vCPU starts: long mode at CPL 0, flat
+/// segments, interrupts off. Fields not named here are zero.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+#[allow(missing_docs)] // registers by their names
+pub struct VcpuStart {
+    pub rip: u64,
+    pub rsp: u64,
+    pub rflags: u64,
+    pub rdi: u64,
+    pub rsi: u64,
+    pub cr0: u64,
+    pub cr3: u64,
+    pub cr4: u64,
+    pub efer: u64,
+    pub gdt_base: u64,
+    pub gdt_limit: u32,
+    pub idt_limit: u32,
+    pub code_selector: u32,
+    pub data_selector: u32,
+    pub task_selector: u32,
+    pub reserved: u32,
+}
+
+/// A guest.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Guest {
+    /// Its name, unique in the system.
+    pub name: Name,
+    /// A [`Platform`] number.
+    pub platform: u32,
+    /// vCPUs, 1 to [`crate::address_map::MAX_VCPUS`].
+    pub vcpus: u32,
+    /// Bytes of RAM, from guest-physical 0; a multiple of 4 KiB.
+    pub memory_bytes: u64,
+    /// Bytes of shadow MMU metadata that its server needs.
+    pub metadata_bytes: u64,
+    /// What its server owns.
+    pub pools: Pools,
+    /// Index of its first [`Load`] and how many.
+    pub loads: Table,
+    /// Index of its first read-only [`GpaRange`] and how many.
+    pub read_only: Table,
+    /// Index of its first [`Patch`] and how many.
+    pub patches: Table,
+    /// Where its first vCPU starts.
+    pub start: VcpuStart,
+}
+
+/// Bytes to copy into guest memory before the guest starts.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Load {
+    /// Guest-physical address, page-aligned.
+    pub gpa: u64,
+    /// Where the bytes lie in the archive, page-aligned.
+    pub offset: u32,
+    /// How many bytes.
+    pub bytes: u32,
+}
+
+/// A range of guest-physical memory, page-aligned.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct GpaRange {
+    /// First byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+}
+
+/// A 64-bit word of guest memory that only the running machine knows.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Patch {
+    /// Guest-physical address, 8-aligned.
+    pub gpa: u64,
+    /// A [`PatchKind`] number.
+    pub kind: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// What a [`Patch`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum PatchKind {
+    /// Ticks of the time-stamp counter per second.
+    TscHz = 1,
+}
+
+/// A process that a test lets die.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Injection {
+    /// Index of the guest.
+    pub guest: u32,
+    /// A [`ProgramKind`] number: shadow-server or vmm.
+    pub program: u32,
+    /// Dies once the guest's server has answered this many faults.
+    pub after_faults: u64,
+}
+
+/// FNV-1a over `bytes`: finds damage, not malice.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// Why an archive is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveError {
+    /// It is shorter than its header says, or than a header.
+    Truncated,
+    /// It does not start with [`MAGIC`].
+    Magic,
+    /// It has another format version.
+    Format(u32),
+    /// Its bytes are not the ones that were written.
+    Checksum,
+    /// A table or a run of bytes lies outside the archive, or is misaligned.
+    OutOfBounds(&'static str),
+}
+
+/// A checked archive.
+#[derive(Clone, Copy)]
+pub struct Archive<'a> {
+    bytes: &'a [u8],
+    /// The program table.
+    pub programs: &'a [Program],
+    /// The segment table.
+    pub segments: &'a [Segment],
+    /// The guest table.
+    pub guests: &'a [Guest],
+    loads: &'a [Load],
+    ranges: &'a [GpaRange],
+    patches: &'a [Patch],
+    /// The injection table.
+    pub injections: &'a [Injection],
+}
+
+impl<'a> Archive<'a> {
+    /// Checks `bytes`, which may be longer than the archive, and gives access
+    /// to its tables. `bytes` must be 8-aligned.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub fn read(bytes: &'a [u8]) -> Result<Self, ArchiveError> {
+        let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| ArchiveError::Truncated)?;
+        if header.magic != MAGIC {
+            return Err(ArchiveError::Magic);
+        }
+        if header.format != FORMAT {
+            return Err(ArchiveError::Format(header.format));
+        }
+        let length = usize::try_from(header.length).map_err(|_| ArchiveError::Truncated)?;
+        let bytes = bytes.get(..length).ok_or(ArchiveError::Truncated)?;
+        let body = bytes
+            .get(size_of::<Header>()..)
+            .ok_or(ArchiveError::Truncated)?;
+        if checksum(body) != header.checksum {
+            return Err(ArchiveError::Checksum);
+        }
+        let archive = Self {
+            bytes,
+            programs: table(bytes, header.programs, "programs")?,
+            segments: table(bytes, header.segments, "segments")?,
+            guests: table(bytes, header.guests, "guests")?,
+            loads: table(bytes, header.loads, "loads")?,
+            ranges: table(bytes, header.ranges, "ranges")?,
+            patches: table(bytes, header.patches, "patches")?,
+            injections: table(bytes, header.injections, "injections")?,
+        };
+        archive.check_references()?;
+        Ok(archive)
+    }
+
+    fn check_references(&self) -> Result<(), ArchiveError> {
+        for program in self.programs {
+            let run = Table {
+                offset: program.first_segment,
+                count: program.segments,
+            };
+            slice(self.segments, run, "segments of a program")?;
+        }
+        for segment in self.segments {
+            self.file(segment.offset, segment.file_bytes, "bytes of a segment")?;
+        }
+        for guest in self.guests {
+            slice(self.ranges, guest.read_only, "read-only ranges of a guest")?;
+            slice(self.patches, guest.patches, "patches of a guest")?;
+            for load in slice(self.loads, guest.loads, "loads of a guest")? {
+                self.file(load.offset, load.bytes, "bytes of a load")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, offset: u32, length: u32, what: &'static str) -> Result<&'a [u8], ArchiveError> {
+        let start = offset as usize;
+        start
+            .checked_add(length as usize)
+            .and_then(|end| self.bytes.get(start..end))
+            .ok_or(ArchiveError::OutOfBounds(what))
+    }
+
+    /// The segments of `program`.
+    pub fn segments_of(&self, program: &Program) -> &'a [Segment] {
+        let run = Table {
+            offset: program.first_segment,
+            count: program.segments,
+        };
+        slice(self.segments, run, "").unwrap_or(&[])
+    }
+
+    /// The file bytes of `segment`.
+    pub fn segment_bytes(&self, segment: &Segment) -> &'a [u8] {
+        self.file(segment.offset, segment.file_bytes, "")
+            .unwrap_or(&[])
+    }
+
+    /// The loads of `guest`.
+    pub fn loads_of(&self, guest: &Guest) -> &'a [Load] {
+        slice(self.loads, guest.loads, "").unwrap_or(&[])
+    }
+
+    /// The bytes of `load`.
+    pub fn load_bytes(&self, load: &Load) -> &'a [u8] {
+        self.file(load.offset, load.bytes, "").unwrap_or(&[])
+    }
+
+    /// The read-only ranges of `guest`.
+    pub fn read_only_of(&self, guest: &Guest) -> &'a [GpaRange] {
+        slice(self.ranges, guest.read_only, "").unwrap_or(&[])
+    }
+
+    /// The patches of `guest`.
+    pub fn patches_of(&self, guest: &Guest) -> &'a [Patch] {
+        slice(self.patches, guest.patches, "").unwrap_or(&[])
+    }
+}
+
+fn table<'a, T: FromBytes + Immutable + KnownLayout>(
+    bytes: &'a [u8],
+    table: Table,
+    what: &'static str,
+) -> Result<&'a [T], ArchiveError> {
+    let refused = ArchiveError::OutOfBounds(what);
+    let rest = bytes.get(table.offset as usize..).ok_or(refused)?;
+    <[T]>::ref_from_prefix_with_elems(rest, table.count as usize)
+        .map(|(entries, _)| entries)
+        .map_err(|_| refused)
+}
+
+fn slice<'a, T>(all: &'a [T], run: Table, what: &'static str) -> Result<&'a [T], ArchiveError> {
+    let start = run.offset as usize;
+    start
+        .checked_add(run.count as usize)
+        .and_then(|end| all.get(start..end))
+        .ok_or(ArchiveError::OutOfBounds(what))
+}
