@@ -1,0 +1,84 @@
+//! Counters that processes keep in a page that the supervisor reads.
+//!
+//! A page is an array of 64-bit words; the owner is the only writer. The
+//! index of each counter is its number below, its name is what people and
+//! `--json` see.
+
+/// Most counters in a page.
+pub const CAPACITY: usize = 512;
+
+macro_rules! counters {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// All counters, in the order of the page.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Its name in records.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        const _: () = assert!($name::ALL.len() <= CAPACITY);
+    };
+}
+
+counters! {
+    /// Counters of a shadow-server.
+    Server {
+        /// Times it was woken by any message.
+        Wakes = "wakes",
+        /// Faults of vCPUs, all kinds.
+        Faults = "faults",
+        /// VM faults.
+        VmFaults = "vm_faults",
+        /// Exceptions and software interrupts.
+        Exceptions = "exceptions",
+        /// Exits handed to the vmm.
+        Exits = "exits",
+        /// Page faults delivered to the guest.
+        InjectedPageFaults = "injected_page_faults",
+        /// Requests that made no sense and were refused.
+        Refused = "refused",
+        /// seL4 invocations that failed.
+        FailedInvocations = "failed_invocations",
+    }
+}
+
+counters! {
+    /// Counters of a vmm.
+    Vmm {
+        /// Times it was woken by an exit or a notification.
+        Wakes = "wakes",
+        /// Exits served.
+        Exits = "exits",
+        /// Ports read or written that no device claims.
+        UnknownPorts = "unknown_ports",
+        /// Messages to the console.
+        ConsoleWrites = "console_writes",
+        /// Answers that made no sense.
+        Refused = "refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        for (index, counter) in Server::ALL.iter().enumerate() {
+            assert_eq!(*counter as usize, index);
+            assert!(
+                Server::ALL[..index]
+                    .iter()
+                    .all(|other| other.as_str() != counter.as_str())
+            );
+        }
+    }
+}

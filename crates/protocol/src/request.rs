@@ -1,0 +1,136 @@
+//! Requests of the vmm to its guest's shadow-server.
+
+use system::address_map::BOUNCE_BYTES;
+
+use crate::exit::Completion;
+
+/// Bytes of guest memory that travel in message registers; longer reads and
+/// writes go through the bounce area.
+pub const INLINE_BYTES: usize = 16;
+
+/// A request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Wait for the next exit of any vCPU. Answered with
+    /// [`crate::exit::EXIT`] when there is one.
+    NextExit,
+    /// Complete the exit of a vCPU and wait for the next one of any vCPU.
+    Complete {
+        /// The vCPU.
+        vcpu: usize,
+        /// How.
+        completion: Completion,
+    },
+    /// Read guest memory. Answered with label [`READ`]: up to
+    /// [`INLINE_BYTES`] in words 0 and 1, more in the bounce area;
+    /// [`OUTSIDE_RAM`] if any byte is not RAM.
+    Read {
+        /// First guest-physical address.
+        gpa: u64,
+        /// Bytes, at most [`BOUNCE_BYTES`].
+        length: u64,
+    },
+    /// Write guest memory. Answered with label [`WRITE`] or
+    /// [`OUTSIDE_RAM`].
+    Write {
+        /// First guest-physical address.
+        gpa: u64,
+        /// Bytes, at most [`BOUNCE_BYTES`].
+        length: u64,
+        /// The bytes if they are at most [`INLINE_BYTES`]; else they lie in
+        /// the bounce area and these words are zero.
+        inline: [u64; 2],
+    },
+}
+
+const NEXT_EXIT: u64 = 0x100;
+const COMPLETE: u64 = 0x101;
+/// Label of [`Request::Read`] and of its successful answer.
+pub const READ: u64 = 0x102;
+/// Label of [`Request::Write`] and of its successful answer.
+pub const WRITE: u64 = 0x103;
+/// Label of the answer to a read or write that leaves RAM; nothing moved.
+pub const OUTSIDE_RAM: u64 = 0x104;
+
+impl Request {
+    /// Label and message words.
+    pub const fn encode(self) -> (u64, [u64; 4]) {
+        match self {
+            Self::NextExit => (NEXT_EXIT, [0; 4]),
+            Self::Complete { vcpu, completion } => {
+                let (kind, value) = completion.encode();
+                (COMPLETE, [vcpu as u64, kind, value, 0])
+            }
+            Self::Read { gpa, length } => (READ, [gpa, length, 0, 0]),
+            Self::Write {
+                gpa,
+                length,
+                inline,
+            } => (WRITE, [gpa, length, inline[0], inline[1]]),
+        }
+    }
+
+    /// The request in these words, or `None` if it is malformed.
+    pub const fn decode(label: u64, words: [u64; 4]) -> Option<Self> {
+        let [first, second, third, fourth] = words;
+        match label {
+            NEXT_EXIT => Some(Self::NextExit),
+            COMPLETE => match Completion::decode(second, third) {
+                Some(completion) if first < system::address_map::MAX_VCPUS as u64 => {
+                    Some(Self::Complete {
+                        vcpu: first as usize,
+                        completion,
+                    })
+                }
+                _ => None,
+            },
+            READ if second <= BOUNCE_BYTES => Some(Self::Read {
+                gpa: first,
+                length: second,
+            }),
+            WRITE if second <= BOUNCE_BYTES => Some(Self::Write {
+                gpa: first,
+                length: second,
+                inline: [third, fourth],
+            }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_round_trip() {
+        for request in [
+            Request::NextExit,
+            Request::Complete {
+                vcpu: 7,
+                completion: Completion::Value(3),
+            },
+            Request::Read {
+                gpa: 0x1000,
+                length: 24,
+            },
+            Request::Write {
+                gpa: 0x1000,
+                length: 9,
+                inline: [1, 2],
+            },
+        ] {
+            let (label, words) = request.encode();
+            assert_eq!(Request::decode(label, words), Some(request));
+        }
+    }
+
+    #[test]
+    fn oversized_and_unknown_requests_are_refused() {
+        assert_eq!(Request::decode(READ, [0, BOUNCE_BYTES + 1, 0, 0]), None);
+        assert_eq!(Request::decode(WRITE, [0, u64::MAX, 0, 0]), None);
+        assert_eq!(Request::decode(COMPLETE, [8, 0, 0, 0]), None);
+        assert_eq!(Request::decode(COMPLETE, [0, 9, 0, 0]), None);
+        assert_eq!(Request::decode(5, [0; 4]), None);
+    }
+}
