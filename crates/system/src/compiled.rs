@@ -133,6 +133,14 @@ pub enum Platform {
 }
 
 impl Platform {
+    /// The name in manifests and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Solo5Hvt => "solo5-hvt",
+            Self::Pc64 => "pc64",
+        }
+    }
+
     /// The platform of number `number`.
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {

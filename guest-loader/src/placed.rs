@@ -1,0 +1,99 @@
+//! What placing a guest takes and gives.
+
+use system::compiled::{PatchKind, Platform, VcpuStart};
+use x86::Gpa;
+
+/// A guest image file: its bytes, and the name that messages call it by.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    /// Path as the user wrote it.
+    pub name: &'a str,
+    /// The whole file.
+    pub bytes: &'a [u8],
+}
+
+/// How a guest is to be placed.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Guest memory in bytes; `None` asks for [`crate::default_memory`].
+    pub memory_bytes: Option<u64>,
+    /// Arguments; the guest sees them joined by single spaces.
+    pub arguments: Vec<String>,
+    /// Devices attached to the guest (platform `solo5-hvt`).
+    pub devices: Vec<Device>,
+}
+
+/// A device that the system attaches to a Solo5 guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Name in the guest's manifest note.
+    pub name: String,
+    /// Kind and properties.
+    pub kind: DeviceKind,
+}
+
+/// Kind of an attached device, with what the guest is told about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// `BLOCK_BASIC`.
+    Block {
+        /// Size in bytes.
+        capacity: u64,
+        /// Bytes of one block.
+        block_size: u16,
+    },
+    /// `NET_BASIC`.
+    Net {
+        /// Hardware address.
+        mac: [u8; 6],
+        /// Largest payload of one frame, in bytes.
+        mtu: u16,
+    },
+}
+
+/// A guest ready to be stored in the archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedGuest {
+    /// Platform that the image was placed for.
+    pub platform: Platform,
+    /// Guest memory in bytes: RAM is `[0, memory_bytes)`.
+    pub memory_bytes: u64,
+    /// Bytes to copy into zeroed memory: page-aligned, ascending, disjoint.
+    /// Pages that are all zero are left out.
+    pub loads: Vec<Load>,
+    /// Page-aligned, ascending, disjoint ranges `[start, end)` of guest memory
+    /// that the guest may never write, whatever its page tables say.
+    pub read_only: Vec<(Gpa, Gpa)>,
+    /// Values known only at boot.
+    pub patches: Vec<Patch>,
+    /// The first vCPU's state at its first instruction.
+    pub start: VcpuStart,
+    /// What was decided, for people: one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Consecutive pages of guest memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Address of the first byte; a multiple of 4096.
+    pub gpa: Gpa,
+    /// Content; its length is a multiple of 4096.
+    pub bytes: Vec<u8>,
+}
+
+impl Load {
+    /// Address behind the last byte.
+    pub fn end(&self) -> Gpa {
+        Gpa::new(self.gpa.get() + self.bytes.len() as u64)
+    }
+}
+
+/// Eight bytes of guest memory that the root task fills in at boot, as a
+/// little-endian word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Address; a multiple of 8, inside a load.
+    pub gpa: Gpa,
+    /// What goes there.
+    pub kind: PatchKind,
+}
