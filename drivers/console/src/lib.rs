@@ -1,0 +1,8 @@
+//! Console driver, the part that needs no hardware: whose line is whose, and
+//! how a UART is fed. `main.rs` connects it to ports and messages.
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod lines;
+pub mod uart;

@@ -1,0 +1,84 @@
+//! The platforms and what they do with an exit.
+
+use protocol::exit::{Completion, Exit};
+use protocol::supervisor::{Cause, STATUS_GUEST_CRASHED};
+use system::compiled;
+
+use crate::host::Host;
+use crate::output::Output;
+use crate::{pc64, solo5};
+
+/// What becomes of the vCPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes on.
+    Complete(Completion),
+    /// The guest has ended.
+    End {
+        /// Exit status, 0 to 255.
+        status: u64,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+impl Action {
+    /// Goes on behind the instruction.
+    pub const DONE: Self = Self::Complete(Completion::Done);
+}
+
+/// A guest's platform with its devices.
+pub enum Platform {
+    /// Solo5 hvt.
+    Solo5(solo5::Tender),
+    /// PC devices.
+    Pc64(pc64::Pc),
+}
+
+impl Platform {
+    /// A platform as it is after power-on.
+    pub const fn new(platform: compiled::Platform) -> Self {
+        match platform {
+            compiled::Platform::Solo5Hvt => Self::Solo5(solo5::Tender::new()),
+            compiled::Platform::Pc64 => Self::Pc64(pc64::Pc::new()),
+        }
+    }
+
+    /// Serves `exit`.
+    pub fn serve(&mut self, exit: Exit, output: &mut Output, host: &mut impl Host) -> Action {
+        match exit {
+            Exit::Shutdown => shut_down(output, host),
+            Exit::Unsupported { rip, bytes } => unsupported(rip, bytes, output, host),
+            _ => match self {
+                Self::Solo5(tender) => tender.serve(exit, output, host),
+                Self::Pc64(pc) => pc.serve(exit, output, host),
+            },
+        }
+    }
+}
+
+fn shut_down(output: &mut Output, host: &mut impl Host) -> Action {
+    output.message(
+        host,
+        format_args!("umbriel: triple fault; the vCPU has shut down"),
+    );
+    Action::End {
+        status: STATUS_GUEST_CRASHED,
+        cause: Cause::TripleFault,
+    }
+}
+
+fn unsupported(rip: u64, bytes: u64, output: &mut Output, host: &mut impl Host) -> Action {
+    let [a, b, c, d, e, f, g, h] = bytes.to_le_bytes();
+    output.message(
+        host,
+        format_args!(
+            "umbriel: the instruction at {rip:#x} is not virtualised (bytes \
+             {a:02x} {b:02x} {c:02x} {d:02x} {e:02x} {f:02x} {g:02x} {h:02x})"
+        ),
+    );
+    Action::End {
+        status: STATUS_GUEST_CRASHED,
+        cause: Cause::Unsupported,
+    }
+}
