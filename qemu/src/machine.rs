@@ -36,6 +36,8 @@ pub enum Timing {
 pub struct Machine {
     /// Its kind.
     pub profile: Profile,
+    /// Processor model with its flags, instead of the profile's.
+    pub cpu: Option<String>,
     /// RAM in bytes; QEMU gets whole MiB, rounded up.
     pub memory_bytes: u64,
     /// How its clocks run.
@@ -64,6 +66,9 @@ impl Machine {
     fn with_serial(&self, chardev: impl Fn(usize) -> String) -> CommandLine {
         let mut line = CommandLine::new(&self.profile.program);
         line.args(&self.profile.arguments);
+        if let Some(cpu) = self.cpu.as_ref().or(self.profile.cpu.as_ref()) {
+            line.args(["-cpu", cpu]);
+        }
         line.args([
             "-m".to_owned(),
             format!("{}M", self.memory_bytes.div_ceil(1 << 20)),
@@ -112,6 +117,7 @@ mod tests {
     fn machine() -> Machine {
         Machine {
             profile: Profile::named("pc").unwrap(),
+            cpu: Some("qemu64,+umip".into()),
             memory_bytes: (256 << 20) + 1,
             timing: Timing::InstructionCount,
             boot: Boot::Kernel {
@@ -128,13 +134,28 @@ mod tests {
         let text = machine().command_line().to_string();
         for part in [
             "qemu-system-x86_64 -machine pc",
-            " -m 257M ",
+            " -cpu qemu64,+umip -m 257M ",
             " -icount shift=0,sleep=off ",
             " -chardev socket,id=com1,fd=0 -serial chardev:com1 -chardev socket,id=com2,fd=1 ",
             " -kernel k.elf -initrd 'dir with space/u.elf' -d int",
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
+    }
+
+    #[test]
+    fn the_profiles_processor_is_the_default() {
+        let text = Machine {
+            cpu: None,
+            profile: Profile::named("bare").unwrap(),
+            ..machine()
+        }
+        .command_line()
+        .to_string();
+        assert!(
+            text.contains(" -cpu qemu64,-nx ") && !text.contains("+umip"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Profile {
     pub program: String,
     /// The Debian package that has the emulator.
     pub debian_package: String,
+    /// Processor model with its flags; QEMU's own if absent.
+    pub cpu: Option<String>,
     /// Serial ports, 1 or 2.
     pub serial_ports: usize,
     /// Arguments that every start of this machine gets, before all others.

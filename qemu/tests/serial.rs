@@ -1,7 +1,7 @@
 //! Starts a real QEMU on a boot sector of a few instructions.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use qemu::{Boot, Event, Machine, Port, Profile, Running, Timing};
@@ -23,9 +23,10 @@ fn boot_sector(name: &str, code: &[Vec<u8>]) -> PathBuf {
     path
 }
 
-fn start(profile: &str, image: &PathBuf) -> Running {
+fn start(profile: &str, image: &Path) -> Running {
     let machine = Machine {
         profile: Profile::named(profile).unwrap(),
+        cpu: None,
         memory_bytes: 32 << 20,
         timing: Timing::RealTime,
         boot: Boot::Iso("/dev/null".into()),

@@ -1,2 +1,4 @@
 //! The command-line tool.
+mod machine;
+mod output;
 fn main() {}
