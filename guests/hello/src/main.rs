@@ -1,13 +1,21 @@
 //! pc64 guest that prints and exits, bare and under Umbriel.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(not(target_os = "none"))]
-fn main() {
-    eprintln!("hello runs on seL4; use cargo umbriel run");
+#[cfg(target_os = "none")]
+mod guest {
+    use guest_runtime::{BootInfo, entry, println};
+
+    entry!(main);
+
+    fn main(boot: &BootInfo) -> u8 {
+        println!("hello from a pc64 guest");
+        println!("command line: '{}'", boot.command_line());
+        println!("usable memory: {} bytes", boot.usable_bytes());
+        0
+    }
 }
 
-#[cfg(target_os = "none")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("hello is a guest; `cargo umbriel run` boots it");
 }

@@ -1,0 +1,39 @@
+//! What pc64 guests share: entry points, boot information, UART, exceptions
+//! and page tables.
+//!
+//! A guest built on this boots twice from the same ELF file: bare through its
+//! PVH note (`qemu-system-x86_64 -kernel`), and under Umbriel through the
+//! 64-bit Linux boot protocol. Both ways end in the function that [`entry!`]
+//! names, and the guest cannot tell them apart except by what it is told in
+//! [`BootInfo`]: bare metal is the oracle for the virtual platform.
+//!
+//! Rules for guests (limits of the platform): no NX, nothing in the upper half
+//! of addresses, no `sgdt`, `sidt`, `str` or `pushf` whose result matters, no
+//! SSE. Guests print nothing that depends on time or on who runs them.
+
+#![cfg_attr(not(test), no_std)]
+
+mod boot_info;
+mod digest;
+
+#[cfg(target_os = "none")]
+mod entry;
+#[cfg(target_os = "none")]
+mod exception;
+#[cfg(target_os = "none")]
+pub mod exit;
+#[cfg(target_os = "none")]
+pub mod instruction;
+#[cfg(target_os = "none")]
+mod memory;
+#[cfg(target_os = "none")]
+mod panic;
+#[cfg(target_os = "none")]
+pub mod uart;
+
+pub use boot_info::{BootInfo, COMMAND_LINE_MAX, Region, RegionKind};
+pub use digest::Digest;
+#[cfg(target_os = "none")]
+pub use exception::{Frame, Handler, set_handler};
+#[cfg(target_os = "none")]
+pub use memory::{Memory, Page};

@@ -1,0 +1,153 @@
+//! Physical pages, and page tables built from them.
+//!
+//! A guest that wants tables of its own makes one [`Memory`], which owns the
+//! RAM between the image's end and the end of the region that holds it. The
+//! tables map the first 4 GiB one to one, so a physical address is a pointer.
+#![allow(unsafe_code)] // page tables, and RAM that only this module hands out
+
+use crate::instruction::{invalidate_page, write_cr3};
+use crate::{BootInfo, RegionKind};
+
+/// Bytes in a page.
+pub const PAGE_SIZE: u64 = 4096;
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 2;
+const LARGE: u64 = 0x80;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const ENTRIES: u64 = 512;
+const LARGE_PAGE: u64 = 0x20_0000;
+
+unsafe extern "C" {
+    /// Set by the linker script: the first page behind the image.
+    static guest_image_end: u8;
+}
+
+/// A physical page that the guest owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page(u64);
+
+impl Page {
+    /// Its physical address, which is also a virtual one.
+    pub const fn address(self) -> u64 {
+        self.0
+    }
+
+    /// Reads the 8 bytes at word `index`.
+    pub fn read(self, index: u64) -> u64 {
+        // SAFETY: the page was handed out by `Memory` and is identity mapped.
+        unsafe { self.word(index).read_volatile() }
+    }
+
+    /// Writes the 8 bytes at word `index`.
+    pub fn write(self, index: u64, value: u64) {
+        // SAFETY: as in `read`.
+        unsafe { self.word(index).write_volatile(value) }
+    }
+
+    fn word(self, index: u64) -> *mut u64 {
+        (self.0 + (index % ENTRIES) * 8) as *mut u64
+    }
+}
+
+/// The guest's unused RAM and its page tables.
+#[derive(Debug)]
+pub struct Memory {
+    next: u64,
+    end: u64,
+    root: Page,
+}
+
+impl Memory {
+    /// Takes the RAM behind the image, builds tables that map the first 4 GiB
+    /// one to one with 2 MiB pages, and loads them. At most one may be made.
+    pub fn take(boot: &BootInfo) -> Self {
+        let image_end = &raw const guest_image_end as u64;
+        let home = boot.regions().iter().find(|region| {
+            let end = region.start.saturating_add(region.length);
+            region.kind == RegionKind::Usable && (region.start..end).contains(&image_end)
+        });
+        let end = home.map_or(image_end, |region| region.start + region.length);
+        let mut memory = Self {
+            next: image_end,
+            end,
+            root: Page(0),
+        };
+        memory.root = memory.page();
+        for large in 0..4 * ENTRIES {
+            let address = large * LARGE_PAGE;
+            let table = memory.table(address, 2);
+            table.write(
+                address / LARGE_PAGE % ENTRIES,
+                address | LARGE | WRITABLE | PRESENT,
+            );
+        }
+        // SAFETY: code, stack and data lie in the first 4 GiB, mapped as before.
+        unsafe { write_cr3(memory.root.address()) };
+        memory
+    }
+
+    /// Takes an unused page and fills it with zeros.
+    ///
+    /// # Panics
+    /// If there is none left.
+    pub fn page(&mut self) -> Page {
+        assert!(self.next + PAGE_SIZE <= self.end, "out of memory");
+        let page = Page(self.next);
+        self.next += PAGE_SIZE;
+        for index in 0..ENTRIES {
+            page.write(index, 0);
+        }
+        page
+    }
+
+    /// The level-4 table.
+    pub fn root(&self) -> Page {
+        self.root
+    }
+
+    /// Sets the level-1 entry of `address` to `entry` and invalidates it.
+    /// Gives the entry as it was.
+    pub fn set_entry(&mut self, address: u64, entry: u64) -> u64 {
+        let (table, index) = self.leaf(address);
+        let old = table.read(index);
+        table.write(index, entry);
+        invalidate_page(address);
+        old
+    }
+
+    /// The level-1 table of `address`, made if need be, and the index in it.
+    pub fn leaf(&mut self, address: u64) -> (Page, u64) {
+        (self.table(address, 1), address / PAGE_SIZE % ENTRIES)
+    }
+
+    /// Maps `address` to `page`, writable or not. Gives the entry as it was.
+    pub fn map(&mut self, address: u64, page: Page, writable: bool) -> u64 {
+        let rights = if writable {
+            WRITABLE | PRESENT
+        } else {
+            PRESENT
+        };
+        self.set_entry(address, page.address() | rights)
+    }
+
+    /// The table of `level` that translates `address`, made if need be.
+    fn table(&mut self, address: u64, level: u32) -> Page {
+        let mut table = self.root;
+        for above in (level + 1..=4).rev() {
+            let index = address >> (12 + 9 * (above - 1)) & (ENTRIES - 1);
+            let entry = table.read(index);
+            assert!(
+                entry & LARGE == 0 || above == 4,
+                "{address:#x} is part of a large page"
+            );
+            table = if entry & PRESENT != 0 {
+                Page(entry & ADDRESS)
+            } else {
+                let new = self.page();
+                table.write(index, new.address() | WRITABLE | PRESENT);
+                new
+            };
+        }
+        table
+    }
+}
