@@ -181,6 +181,41 @@ mod tests {
         assert!(replace_once("abc", &replacement("")).is_err());
     }
 
+    /// Applies `edits` to the package's files in memory.
+    fn apply_in_memory<'a>(
+        edits: impl Iterator<Item = &'a Edit>,
+        tree: &Path,
+    ) -> Result<(), String> {
+        let mut files = std::collections::BTreeMap::new();
+        for edit in edits {
+            for replacement in &edit.replacements {
+                let text = files.entry(&replacement.file).or_insert_with(|| {
+                    fs::read_to_string(tree.join(&replacement.file))
+                        .expect("file of the kernel tree")
+                });
+                *text = replace_once(text, replacement).map_err(|matches| {
+                    format!("{} in {}: {matches} matches", edit.id, replacement.file)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn edits_apply_together_and_without_any_one_of_them() {
+        let repo_root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let package =
+            crate::sources_dir(&repo_root, crate::KERNEL_PACKAGE).expect("kernel sources");
+        let tree = package.join("seL4");
+        let edits = edits(&repo_root).expect("edits");
+        let ids: Vec<u8> = edits.iter().map(|edit| edit.id.0).collect();
+        assert_eq!(ids, (1..=10).collect::<Vec<u8>>());
+        for omitted in 0..=10 {
+            let kept = edits.iter().filter(|edit| edit.id.0 != omitted);
+            assert_eq!(apply_in_memory(kept, &tree), Ok(()), "without E{omitted}");
+        }
+    }
+
     #[test]
     fn edit_names_parse_and_print() {
         assert_eq!(

@@ -34,6 +34,7 @@ mod command;
 mod config;
 mod edits;
 mod error;
+mod inspect;
 mod recipe;
 mod sources;
 mod tools;
@@ -43,6 +44,7 @@ pub use build::{BuildRequest, KernelImage, build};
 pub use config::{Config, Profile, Setting, config};
 pub use edits::{Edit, EditId, Replacement, edits};
 pub use error::Error;
+pub use inspect::{Finding, inspect};
 pub use sources::{Package, package, sources_dir};
 pub use tools::{Tool, missing_tools};
 
