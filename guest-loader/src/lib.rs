@@ -26,7 +26,7 @@ mod problem;
 pub mod solo5;
 pub mod solo5_build;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 pub use detect::{default_memory, detect, place};
 pub use memory::GuestPages;

@@ -1,5 +1,7 @@
 //! What placing a guest takes and gives.
 
+use std::fmt;
+
 use system::compiled::{PatchKind, Platform, VcpuStart};
 use x86::Gpa;
 
@@ -73,12 +75,73 @@ pub struct PlacedGuest {
 }
 
 /// Consecutive pages of guest memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Load {
     /// Address of the first byte; a multiple of 4096.
     pub gpa: Gpa,
     /// Content; its length is a multiple of 4096.
     pub bytes: Vec<u8>,
+}
+
+impl PlacedGuest {
+    /// Says which promise of its fields the value breaks, if any: for tests
+    /// and fuzzing.
+    pub fn violation(&self) -> Option<&'static str> {
+        let aligned = |gpa: Gpa| gpa.page_offset() == 0;
+        let ascending = |ranges: &[(Gpa, Gpa)]| {
+            ranges
+                .iter()
+                .all(|&(start, end)| start < end && end.get() <= self.memory_bytes)
+                && ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)
+        };
+        let loads: Vec<_> = self
+            .loads
+            .iter()
+            .map(|load| (load.gpa, load.end()))
+            .collect();
+        let in_loads = |gpa: Gpa| loads.iter().any(|&(start, end)| start <= gpa && gpa < end);
+        let rules = [
+            (
+                ascending(&loads),
+                "loads ascend, do not overlap and lie in memory",
+            ),
+            (
+                ascending(&self.read_only),
+                "read-only ranges ascend, do not overlap and lie in memory",
+            ),
+            (
+                loads
+                    .iter()
+                    .all(|&(start, end)| aligned(start) && aligned(end)),
+                "loads are whole pages",
+            ),
+            (
+                self.read_only
+                    .iter()
+                    .all(|&(start, end)| aligned(start) && aligned(end)),
+                "read-only ranges are whole pages",
+            ),
+            (
+                self.patches
+                    .iter()
+                    .all(|patch| patch.gpa.get() % 8 == 0 && in_loads(patch.gpa)),
+                "patches are aligned words inside loads",
+            ),
+            (
+                self.start.rip < self.memory_bytes,
+                "the first instruction lies in memory",
+            ),
+        ];
+        rules
+            .into_iter()
+            .find_map(|(kept, rule)| if kept { None } else { Some(rule) })
+    }
+}
+
+impl fmt::Debug for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Load({:#x}-{:#x})", self.gpa, self.end())
+    }
 }
 
 impl Load {

@@ -31,10 +31,6 @@ fn all_tests_build_and_place() {
             ..Options::default()
         };
         let placed = place(&image, Platform::Solo5Hvt, &options).unwrap();
-        println!("{name}: {:x?} {:x?}", placed.start, placed.read_only);
-        for load in &placed.loads {
-            println!("  {:x}..{:x}", load.gpa, load.end());
-        }
         // The bindings come first, behind the 24 bytes of the false interpreter's name.
         assert_eq!(placed.start.rip, 0x10_0020, "{name}");
         assert_eq!(placed.start.rsp, 0x1f_fff8);

@@ -1,0 +1,8 @@
+//! Tests of the crate as a whole, on ELF files written for the purpose.
+
+mod elf_writer;
+mod pc64;
+mod properties;
+mod refusals;
+mod solo5;
+mod walk;
