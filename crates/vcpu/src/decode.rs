@@ -1,0 +1,232 @@
+//! Decoder for the privileged and sensitive instructions, without allocation.
+//!
+//! Only 64-bit mode, and only the instructions of [`Operation`]; anything else
+//! is [`DecodeError::Unclaimed`], which means that hardware's own verdict on
+//! the instruction stands. Encodings: SDM vol. 2, chapter 2 and appendix A.
+//! The tests compare it with iced-x86 over random bytes.
+
+mod cursor;
+mod opcode;
+mod operand;
+
+#[cfg(test)]
+mod tests;
+
+pub use operand::{Memory, Rm, Width};
+
+use crate::segment::SegmentName;
+
+/// Longest instruction in bytes (SDM vol. 2A, §2.3.11).
+pub const MAX_LENGTH: usize = 15;
+
+/// One decoded instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// Its length in bytes, 1 to 15.
+    pub length: u8,
+    /// What it does.
+    pub operation: Operation,
+}
+
+/// Why bytes are not an instruction of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The bytes end inside the instruction.
+    Truncated,
+    /// The instruction would be longer than [`MAX_LENGTH`] (#GP).
+    TooLong,
+    /// Not an instruction of [`Operation`].
+    Unclaimed,
+}
+
+/// GDTR or IDTR, as an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the manual's names say it
+pub enum Table {
+    Gdt,
+    Idt,
+}
+
+/// A control register that MOV reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the manual's names say it
+pub enum Control {
+    Cr0,
+    Cr2,
+    Cr3,
+    Cr4,
+    Cr8,
+}
+
+/// Where a port number comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the manual's names say it
+pub enum Port {
+    Immediate(u8),
+    Dx,
+}
+
+/// What INS and OUTS need beside RSI, RDI, RCX and RFLAGS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StringStep {
+    /// Bytes per step: 1, 2 or 4.
+    pub size: u8,
+    /// A REP prefix counts steps in RCX.
+    pub repeat: bool,
+    /// Addresses and the count are 32 bits wide.
+    pub address_32: bool,
+    /// FS or GS override of the source (OUTS only).
+    pub segment: Option<SegmentName>,
+}
+
+/// The instructions that the virtual CPU executes or refuses. Registers are
+/// numbers for [`Registers::get`](crate::Registers::get).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the manual's names say it
+pub enum Operation {
+    Hlt,
+    Cli,
+    Sti,
+    Clts,
+    Invd,
+    Wbinvd,
+    Swapgs,
+    Rdmsr,
+    Wrmsr,
+    Rdpmc,
+    Rdtscp,
+    Cpuid,
+    Monitor,
+    Mwait,
+    Xgetbv,
+    Xsetbv,
+    Ud2,
+    Syscall,
+    Sysenter,
+    Sysexit {
+        long: bool,
+    },
+    Sysret {
+        long: bool,
+    },
+    Int1,
+    Int3,
+    Int {
+        vector: u8,
+    },
+    Iret {
+        width: Width,
+    },
+    /// RETF; `release` bytes of parameters are dropped.
+    FarReturn {
+        width: Width,
+        release: u16,
+    },
+    FarJump {
+        width: Width,
+        memory: Memory,
+    },
+    FarCall {
+        width: Width,
+        memory: Memory,
+    },
+    MovFromControl {
+        control: Control,
+        register: u8,
+    },
+    MovToControl {
+        control: Control,
+        register: u8,
+    },
+    MovFromDebug {
+        debug: u8,
+        register: u8,
+    },
+    MovToDebug {
+        debug: u8,
+        register: u8,
+    },
+    LoadTable {
+        table: Table,
+        memory: Memory,
+    },
+    StoreTable {
+        table: Table,
+        memory: Memory,
+    },
+    Lldt {
+        source: Rm,
+    },
+    Ltr {
+        source: Rm,
+    },
+    Sldt {
+        target: Rm,
+        width: Width,
+    },
+    Str {
+        target: Rm,
+        width: Width,
+    },
+    Smsw {
+        target: Rm,
+        width: Width,
+    },
+    Lmsw {
+        source: Rm,
+    },
+    Invlpg {
+        memory: Memory,
+    },
+    MovFromSegment {
+        segment: SegmentName,
+        target: Rm,
+        width: Width,
+    },
+    MovToSegment {
+        segment: SegmentName,
+        source: Rm,
+    },
+    /// POP FS or POP GS.
+    PopSegment {
+        segment: SegmentName,
+        width: Width,
+    },
+    /// LSS, LFS, LGS.
+    LoadFarPointer {
+        segment: SegmentName,
+        register: u8,
+        width: Width,
+        memory: Memory,
+    },
+    In {
+        size: u8,
+        port: Port,
+    },
+    Out {
+        size: u8,
+        port: Port,
+    },
+    Ins(StringStep),
+    Outs(StringStep),
+    /// RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE: #UD, since CR4.FSGSBASE is not offered.
+    FsGsBase,
+}
+
+/// Decodes the instruction at the start of `bytes` in 64-bit mode.
+///
+/// # Errors
+/// See [`DecodeError`]. `Truncated` is final only when `bytes` holds
+/// [`MAX_LENGTH`] bytes, where it becomes `TooLong`.
+pub fn decode(bytes: &[u8]) -> Result<Instruction, DecodeError> {
+    let window = bytes.get(..MAX_LENGTH).unwrap_or(bytes);
+    let mut cursor = cursor::Cursor::new(window);
+    match opcode::operation(&mut cursor) {
+        Ok(operation) => Ok(Instruction {
+            length: cursor.position(),
+            operation,
+        }),
+        Err(DecodeError::Truncated) if window.len() == MAX_LENGTH => Err(DecodeError::TooLong),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,129 @@
+//! What the CPU needs of the memory-management unit and its caches.
+
+use x86::{Gva, PageFault};
+
+use crate::VcpuState;
+
+/// What an access does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccessKind {
+    /// Loads data.
+    Read,
+    /// Stores data.
+    Write,
+    /// Fetches code.
+    Fetch,
+}
+
+/// On whose behalf an access is made (SDM vol. 3A, §4.6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Privilege {
+    /// By an instruction at CPL 0, 1 or 2.
+    Supervisor,
+    /// By an instruction at CPL 3.
+    User,
+    /// By the CPU itself, at any CPL: descriptor tables and the TSS. Its
+    /// faults never carry the U bit.
+    ImplicitSupervisor,
+}
+
+impl Privilege {
+    /// The privilege of the explicit accesses of an instruction at `cpl`.
+    pub const fn of_cpl(cpl: u8) -> Self {
+        if cpl == 3 {
+            Self::User
+        } else {
+            Self::Supervisor
+        }
+    }
+
+    /// Whether paging takes the access for a user-mode access.
+    pub const fn is_user(self) -> bool {
+        matches!(self, Self::User)
+    }
+}
+
+/// An access to guest-virtual memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Access {
+    /// What it does.
+    pub kind: AccessKind,
+    /// On whose behalf.
+    pub privilege: Privilege,
+}
+
+impl Access {
+    /// A load of data.
+    pub const fn read(privilege: Privilege) -> Self {
+        Self {
+            kind: AccessKind::Read,
+            privilege,
+        }
+    }
+
+    /// A store of data.
+    pub const fn write(privilege: Privilege) -> Self {
+        Self {
+            kind: AccessKind::Write,
+            privilege,
+        }
+    }
+
+    /// A fetch of code.
+    pub const fn fetch(privilege: Privilege) -> Self {
+        Self {
+            kind: AccessKind::Fetch,
+            privilege,
+        }
+    }
+}
+
+/// Guest-virtual memory and the translation caches, as the CPU uses them.
+///
+/// Addresses are linear (segment bases are already added) and canonical, and
+/// the range never wraps past 2^64. An access translates through the guest's
+/// page tables with the right that `access` names, setting A and D as
+/// hardware does, whatever is or is not shadowed. The implementation keeps
+/// its own copy of the paging context (CR3, CR0.WP, CR4) and is told of every
+/// change; `access.privilege` decides user or supervisor, never the state's CPL.
+///
+/// Ranges are at most 64 bytes long and so touch at most two pages.
+pub trait Machine {
+    /// Copies guest memory at `gva` into `bytes`.
+    ///
+    /// # Errors
+    /// The fault that the access raises in the guest; `bytes` is undefined then.
+    fn read(&mut self, gva: Gva, bytes: &mut [u8], access: Access) -> Result<(), PageFault>;
+
+    /// Copies `bytes` into guest memory at `gva`. Every page of the range is
+    /// probed before the first byte changes.
+    ///
+    /// # Errors
+    /// The fault that the access raises in the guest; nothing is written then.
+    fn write(&mut self, gva: Gva, bytes: &[u8], access: Access) -> Result<(), PageFault>;
+
+    /// Fetches code at `gva` into `bytes`; the range lies in one page.
+    ///
+    /// # Errors
+    /// The fault that the fetch raises in the guest.
+    fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: Access) -> Result<(), PageFault>;
+
+    /// Checks that `access` to `length` bytes at `gva` would succeed now,
+    /// without transferring anything.
+    ///
+    /// # Errors
+    /// The fault that the access raises in the guest.
+    fn probe(&mut self, gva: Gva, length: usize, access: Access) -> Result<(), PageFault>;
+
+    /// CR3 was written (perhaps with its old value): non-global translations
+    /// are stale. `state.cr3` holds the new value.
+    fn cr3_loaded(&mut self, state: &VcpuState);
+
+    /// INVLPG of a canonical address: translations of its page, in every
+    /// view of the current CR3, are stale.
+    fn invalidate(&mut self, gva: Gva);
+
+    /// CR0.WP, or CR4.PSE, PAE or PGE, changed: rights and cached
+    /// translations must be taken anew from `state`.
+    fn paging_mode_changed(&mut self, state: &VcpuState);
+}

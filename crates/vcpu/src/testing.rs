@@ -1,0 +1,204 @@
+//! A small machine for tests and fuzzing, and the entry point of the fuzzer.
+
+use x86::{Gva, PageFault, PageFaultCode};
+use zerocopy::FromBytes;
+
+use crate::machine::{Access, AccessKind, Machine};
+use crate::{
+    Completion, Exit, Outcome, Registers, Trap, VcpuState, complete, handle, inject_interrupt,
+};
+
+/// `N` bytes of RAM mapped one to one from address 0, and nothing else.
+pub struct FlatMachine<const N: usize> {
+    /// The memory.
+    pub ram: [u8; N],
+    /// User accesses below this address fault.
+    pub user_from: u64,
+    /// Writes to `[read_only.0, read_only.1)` fault.
+    pub read_only: (u64, u64),
+    /// Times that CR3 was loaded, and with what last.
+    pub cr3_loads: (u32, u64),
+    /// Times that INVLPG reached the machine, and for what address last.
+    pub invalidations: (u32, u64),
+    /// Times that the paging mode changed.
+    pub mode_changes: u32,
+    /// Writes that took place.
+    pub writes: u32,
+}
+
+impl<const N: usize> Default for FlatMachine<N> {
+    fn default() -> Self {
+        Self {
+            ram: [0; N],
+            user_from: 0,
+            read_only: (0, 0),
+            cr3_loads: (0, 0),
+            invalidations: (0, 0),
+            mode_changes: 0,
+            writes: 0,
+        }
+    }
+}
+
+impl<const N: usize> FlatMachine<N> {
+    /// Puts `bytes` at `address`; what does not fit is dropped.
+    pub fn put(&mut self, address: u64, bytes: &[u8]) {
+        let tail = self.ram.get_mut(address as usize..).unwrap_or_default();
+        for (target, byte) in tail.iter_mut().zip(bytes) {
+            *target = *byte;
+        }
+    }
+
+    /// Puts a little-endian word at `address`.
+    pub fn put_u64(&mut self, address: u64, value: u64) {
+        self.put(address, &value.to_le_bytes());
+    }
+
+    /// The word at `address`, or zero outside RAM.
+    pub fn u64(&self, address: u64) -> u64 {
+        let tail = self.ram.get(address as usize..).unwrap_or_default();
+        tail.first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// The first byte of the range that the access may not touch decides.
+    fn check(&self, gva: Gva, length: usize, access: Access) -> Result<usize, PageFault> {
+        let start = gva.get();
+        for address in (0..length as u64).map(|offset| start.wrapping_add(offset)) {
+            let present = address < N as u64;
+            let write = access.kind == AccessKind::Write;
+            let user = access.privilege.is_user();
+            let allowed = present
+                && !(user && address < self.user_from)
+                && !(write && address >= self.read_only.0 && address < self.read_only.1);
+            if !allowed {
+                let mut code = PageFaultCode::default();
+                code.set(PageFaultCode::PRESENT, present);
+                code.set(PageFaultCode::WRITE, write);
+                code.set(PageFaultCode::USER, user);
+                return Err(PageFault {
+                    address: Gva::new(address),
+                    code,
+                });
+            }
+        }
+        Ok(start as usize)
+    }
+
+    fn copy(&self, gva: Gva, bytes: &mut [u8], access: Access) -> Result<(), PageFault> {
+        let start = self.check(gva, bytes.len(), access)?;
+        let tail = self.ram.get(start..).unwrap_or_default();
+        for (target, byte) in bytes.iter_mut().zip(tail) {
+            *target = *byte;
+        }
+        Ok(())
+    }
+}
+
+impl<const N: usize> Machine for FlatMachine<N> {
+    fn read(&mut self, gva: Gva, bytes: &mut [u8], access: Access) -> Result<(), PageFault> {
+        assert_eq!(access.kind, AccessKind::Read);
+        self.copy(gva, bytes, access)
+    }
+
+    fn write(&mut self, gva: Gva, bytes: &[u8], access: Access) -> Result<(), PageFault> {
+        assert_eq!(access.kind, AccessKind::Write);
+        let start = self.check(gva, bytes.len(), access)?;
+        self.put(start as u64, bytes);
+        self.writes += 1;
+        Ok(())
+    }
+
+    fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: Access) -> Result<(), PageFault> {
+        assert_eq!(access.kind, AccessKind::Fetch);
+        assert!(
+            gva.page_offset() + bytes.len() as u64 <= x86::PAGE_SIZE,
+            "fetch in one page"
+        );
+        self.copy(gva, bytes, access)
+    }
+
+    fn probe(&mut self, gva: Gva, length: usize, access: Access) -> Result<(), PageFault> {
+        self.check(gva, length, access).map(|_| ())
+    }
+
+    fn cr3_loaded(&mut self, state: &VcpuState) {
+        self.cr3_loads = (self.cr3_loads.0 + 1, state.cr3);
+    }
+
+    fn invalidate(&mut self, gva: Gva) {
+        assert!(gva.is_canonical());
+        self.invalidations = (self.invalidations.0 + 1, gva.get());
+    }
+
+    fn paging_mode_changed(&mut self, _state: &VcpuState) {
+        self.mode_changes += 1;
+    }
+}
+
+/// Bytes of RAM in the machine that [`exercise`] drives.
+pub const FUZZ_RAM: usize = 8192;
+
+/// Drives the CPU with arbitrary bytes: state, registers, memory, then one
+/// byte per step. The input may be of any length.
+///
+/// # Panics
+/// If the CPU breaks an invariant that its caller relies on: the fuzzer's find.
+pub fn exercise(input: &[u8]) {
+    let Ok((state, input)) = VcpuState::read_from_prefix(input) else {
+        return;
+    };
+    let Ok((registers, input)) = Registers::read_from_prefix(input) else {
+        return;
+    };
+    let (mut state, mut registers) = (state, registers);
+    let (steps, memory) = input.split_at(input.len().min(8));
+    let mut machine = FlatMachine::<FUZZ_RAM>::default();
+    machine.put(0, memory);
+    for step in steps {
+        let outcome = act(*step, &mut state, &mut registers, &mut machine);
+        match outcome {
+            Outcome::Resume => assert_resumable(&registers, *step),
+            Outcome::Exit(Exit::PortIn { size, .. } | Exit::PortOut { size, .. }) => {
+                assert!(matches!(size, 1 | 2 | 4));
+            }
+            Outcome::Exit(_) => {}
+            Outcome::Shutdown(_) => return,
+        }
+    }
+}
+
+fn act(
+    step: u8,
+    state: &mut VcpuState,
+    registers: &mut Registers,
+    machine: &mut impl Machine,
+) -> Outcome {
+    let parameter = step >> 3;
+    let trap = match step & 7 {
+        0 => Trap::SystemCall,
+        1 => Trap::SoftwareInterrupt,
+        2 => Trap::PageFault(PageFault {
+            address: Gva::new(registers.rax),
+            code: PageFaultCode::from_bits_truncate(parameter.into()),
+        }),
+        3 => Trap::Exception {
+            vector: parameter.into(),
+            error_code: registers.rax,
+        },
+        4 => return complete(state, registers, Completion::Value(registers.rbx), machine),
+        5 => return complete(state, registers, Completion::Done, machine),
+        6 => return inject_interrupt(state, registers, registers.rax as u8, machine),
+        _ => Trap::Exception {
+            vector: 13,
+            error_code: 0,
+        },
+    };
+    handle(state, registers, trap, machine)
+}
+
+fn assert_resumable(registers: &Registers, step: u8) {
+    // A completion without an exit changes nothing, not even a bad RIP.
+    let completed = matches!(step & 7, 4 | 5);
+    assert!(completed || Gva::new(registers.rip).is_canonical());
+}
