@@ -1,0 +1,230 @@
+//! The page-fault path: walk → decide → compose → apply.
+
+use x86::{Gfn, Gpa, GuestMemory, Gva, PageFault};
+
+use crate::context::{Access, PagingContext, View};
+use crate::frames::{FrameKind, HostMap};
+use crate::leaf::Leaf;
+use crate::mappings::{MapError, Mappings};
+use crate::mmu::ShadowMmu;
+use crate::origin::Rights;
+use crate::walk::{GuestWalk, WalkFailure, walk};
+
+/// What became of a page fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum FaultOutcome {
+    /// The shadow now allows the access: resume the guest.
+    Filled {
+        /// The frame mapped.
+        gfn: Gfn,
+        /// Whether the leaf is writable.
+        writable: bool,
+        /// Whether the entry had been recorded as sufficient. Several vCPUs
+        /// can cause that; for one it means a stale cap had emptied it.
+        healed: bool,
+    },
+    /// The fault is the guest's own: call
+    /// [`ShadowMmu::page_fault_delivered`], then deliver #PF.
+    GuestFault(PageFault),
+    /// The address is not canonical: deliver #GP (or #SS) with code 0.
+    NonCanonical,
+    /// The guest's tables lead outside RAM: a device access, or reads of all ones.
+    NotRam {
+        /// The address accessed.
+        gpa: Gpa,
+        /// The access.
+        access: Access,
+    },
+    /// The guest's tables allow the write, the platform does not.
+    ReadOnlyMemory {
+        /// The address written.
+        gpa: Gpa,
+    },
+    /// The tables kept changing: resume the guest, which faults again.
+    Retry,
+    /// The guest maps an address where the kernel allows no mapping:
+    /// [`Mappings::TOP`] and above. A stated limit; end the guest.
+    Unmappable {
+        /// The address.
+        gva: Gva,
+    },
+    /// The vCPU does not run in the space of this context: a defect of the
+    /// caller, which did not call [`ShadowMmu::activate`].
+    NotActive,
+    /// The kernel refused an operation. Records are consistent and the fault
+    /// may be handled again.
+    Failed(MapError),
+}
+
+/// A guest-virtual address translated for an access by a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Translation {
+    /// RAM that the access may touch, to the end of the page.
+    Ram(Gpa),
+    /// The guest gets this page fault.
+    GuestFault(PageFault),
+    /// The address is not canonical.
+    NonCanonical,
+    /// Outside RAM.
+    NotRam(Gpa),
+    /// A write to memory that the platform makes read-only.
+    ReadOnlyMemory(Gpa),
+    /// The tables kept changing: abandon the instruction and resume the guest.
+    Retry,
+}
+
+/// What the host says to a walk that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    Map(FrameKind),
+    NotRam,
+    ReadOnlyMemory,
+}
+
+/// Whether the host lets `access` touch the frame.
+#[inline]
+fn decide(walk: &GuestWalk, host: &impl HostMap, access: Access) -> Decision {
+    match host.kind(walk.gfn) {
+        FrameKind::NotRam => Decision::NotRam,
+        FrameKind::ReadOnly if access.is_write() => Decision::ReadOnlyMemory,
+        kind => Decision::Map(kind),
+    }
+}
+
+/// Whether the leaf may be writable: D is set (so that the first write to a
+/// clean page faults), the frame is not read-only, and the view allows writes.
+/// With CR0.WP = 0 a page without W becomes writable on a write fault only.
+#[inline]
+fn compose(walk: &GuestWalk, kind: FrameKind, view: View, access: Access) -> bool {
+    let allowed = match view {
+        View::KernelWp0 if access.is_write() => true,
+        _ => walk.rights.contains(Rights::WRITE),
+    };
+    allowed && walk.dirty && kind == FrameKind::Ram
+}
+
+impl ShadowMmu<'_> {
+    /// Handles a page fault that a vCPU took in its active space: fills the
+    /// shadow if the guest's tables allow the access, and says else what the
+    /// guest gets. Sets A and D in the guest's tables as hardware does.
+    #[inline]
+    pub fn handle_fault(
+        &mut self,
+        cpu: &PagingContext,
+        gva: Gva,
+        access: Access,
+        memory: &impl GuestMemory,
+        caps: &mut impl Mappings,
+    ) -> FaultOutcome {
+        self.counters.fault += 1;
+        let walk = match walk(memory, &self.frames, cpu, gva, access) {
+            Ok(walk) => walk,
+            Err(failure) => return self.refuse(failure),
+        };
+        let kind = match decide(&walk, &self.frames, access) {
+            Decision::Map(kind) => kind,
+            Decision::NotRam => {
+                self.counters.fault_mmio += 1;
+                return FaultOutcome::NotRam {
+                    gpa: byte(&walk, gva),
+                    access,
+                };
+            }
+            Decision::ReadOnlyMemory => {
+                self.counters.fault_read_only += 1;
+                return FaultOutcome::ReadOnlyMemory {
+                    gpa: byte(&walk, gva),
+                };
+            }
+        };
+        let writable = compose(&walk, kind, cpu.view(), access);
+        self.apply(cpu, gva, access, &walk, writable, caps)
+    }
+
+    /// Makes the shadow agree with a walk.
+    #[inline]
+    fn apply<C: Mappings>(
+        &mut self,
+        cpu: &PagingContext,
+        gva: Gva,
+        access: Access,
+        walk: &GuestWalk,
+        writable: bool,
+        caps: &mut C,
+    ) -> FaultOutcome {
+        let Some(space) = self.spaces.active_for(cpu) else {
+            return FaultOutcome::NotActive;
+        };
+        if gva.page_base().get() >= C::TOP {
+            return FaultOutcome::Unmappable { gva };
+        }
+        // `decide` has shown that the frame is RAM, so its number is small.
+        let leaf = Leaf {
+            frame: walk.gfn.get() as u32,
+            writable,
+            write_fault: access.is_write(),
+        };
+        let filled = self
+            .instance_for(space, gva, &walk.origins, caps)
+            .and_then(|table| self.fill(space, gva, table, leaf, caps));
+        match filled {
+            Ok(healed) => {
+                self.counters.fault_fixed += 1;
+                self.counters.fault_wp0 +=
+                    u64::from(writable && !walk.rights.contains(Rights::WRITE));
+                FaultOutcome::Filled {
+                    gfn: walk.gfn,
+                    writable,
+                    healed,
+                }
+            }
+            Err(error) => FaultOutcome::Failed(error),
+        }
+    }
+
+    #[cold]
+    fn refuse(&mut self, failure: WalkFailure) -> FaultOutcome {
+        match failure {
+            WalkFailure::PageFault(fault) => {
+                self.counters.fault_bail_real_fault += 1;
+                FaultOutcome::GuestFault(fault)
+            }
+            WalkFailure::NonCanonical => FaultOutcome::NonCanonical,
+            WalkFailure::Changed => {
+                self.counters.inconsistent_gwalk += 1;
+                FaultOutcome::Retry
+            }
+        }
+    }
+
+    /// Translates one address for an access that a server makes for the guest
+    /// (instruction bytes, descriptor tables, stacks), and sets A and D. The
+    /// answer holds to the end of the page; translate every page of a crossing
+    /// access before touching any.
+    pub fn translate(
+        &self,
+        cpu: &PagingContext,
+        gva: Gva,
+        access: Access,
+        memory: &impl GuestMemory,
+    ) -> Translation {
+        match walk(memory, &self.frames, cpu, gva, access) {
+            Ok(walk) => match decide(&walk, &self.frames, access) {
+                Decision::Map(_) => Translation::Ram(byte(&walk, gva)),
+                Decision::NotRam => Translation::NotRam(byte(&walk, gva)),
+                Decision::ReadOnlyMemory => Translation::ReadOnlyMemory(byte(&walk, gva)),
+            },
+            Err(WalkFailure::PageFault(fault)) => Translation::GuestFault(fault),
+            Err(WalkFailure::NonCanonical) => Translation::NonCanonical,
+            Err(WalkFailure::Changed) => Translation::Retry,
+        }
+    }
+}
+
+/// The guest-physical address of the byte at `gva`.
+#[inline]
+fn byte(walk: &GuestWalk, gva: Gva) -> Gpa {
+    Gpa::new(walk.gfn.base().get() | gva.page_offset())
+}

@@ -1,0 +1,194 @@
+//! Leaves: mapping one copy of a frame's cap at one page.
+
+use x86::{Gfn, Gva, Level};
+
+use crate::copies::{Choice, Claim, GUARANTEED_COPIES, MAX_COPIES_PER_FRAME};
+use crate::mappings::{CopyId, MapError, Mappings, SpaceId};
+use crate::mmu::ShadowMmu;
+use crate::tables::LeafRecord;
+
+/// What a leaf must become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    /// The frame to map, which is RAM.
+    pub frame: u32,
+    /// Whether the leaf allows writes.
+    pub writable: bool,
+    /// Whether the faulting access was a write.
+    pub write_fault: bool,
+}
+
+impl ShadowMmu<'_> {
+    /// Makes the entry of `gva` in the level-1 table `table` the leaf wanted.
+    /// `true` if the entry was recorded as sufficient, and was healed.
+    #[inline]
+    pub(crate) fn fill(
+        &mut self,
+        space: SpaceId,
+        gva: Gva,
+        table: u16,
+        leaf: Leaf,
+        caps: &mut impl Mappings,
+    ) -> Result<bool, MapError> {
+        let slot = Level::L1.index(gva);
+        let mut healed = false;
+        if let Some(old) = self.tables.leaf(table, slot) {
+            let same_frame = self.copies.frame(old.copy()) == leaf.frame;
+            if same_frame && leaf.write_fault && !old.is_writable() {
+                caps.remap_frame(old.copy(), space, gva, leaf.writable)?;
+                self.tables
+                    .rewrite_leaf(table, slot, LeafRecord::new(old.copy(), leaf.writable));
+                return Ok(false);
+            }
+            self.drop_leaf(table, slot, caps)?;
+            healed = same_frame;
+            self.counters.heal += u64::from(healed);
+        }
+        self.map_leaf(space, gva, table, leaf, caps)?;
+        Ok(healed)
+    }
+
+    /// Maps a leaf at an entry that is empty.
+    #[inline]
+    fn map_leaf(
+        &mut self,
+        space: SpaceId,
+        gva: Gva,
+        table: u16,
+        leaf: Leaf,
+        caps: &mut impl Mappings,
+    ) -> Result<(), MapError> {
+        let place = Claim::new(space, gva.page_base());
+        let copy = match self
+            .copies
+            .choose(&self.frames, &self.tables, leaf.frame, place)
+        {
+            Choice::Unclaimed(copy) => {
+                caps.map_frame(copy, space, gva.page_base(), leaf.writable)?;
+                copy
+            }
+            Choice::Claiming(copy) => {
+                caps.remap_frame(copy, space, gva.page_base(), leaf.writable)?;
+                self.counters.stale_alias += 1;
+                copy
+            }
+            other => {
+                let copy = self.free_a_copy(leaf.frame, other, caps)?;
+                caps.map_frame(copy, space, gva.page_base(), leaf.writable)?;
+                copy
+            }
+        };
+        self.copies.set_live(copy, place, table);
+        self.tables.insert_leaf(
+            table,
+            Level::L1.index(gva),
+            LeafRecord::new(copy, leaf.writable),
+        );
+        Ok(())
+    }
+
+    /// An unmapped copy of `frame`, where none is at hand.
+    #[cold]
+    fn free_a_copy(
+        &mut self,
+        frame: u32,
+        choice: Choice,
+        caps: &mut impl Mappings,
+    ) -> Result<CopyId, MapError> {
+        match choice {
+            Choice::Claiming(copy) | Choice::Unclaimed(copy) => Ok(copy),
+            Choice::Stale(copy) => {
+                caps.unmap_frame(copy)?;
+                self.copies.set_unclaimed(copy);
+                self.counters.stale_reuse += 1;
+                Ok(copy)
+            }
+            Choice::Missing(copy) => {
+                caps.copy_frame(copy, Gfn::new(frame.into()))?;
+                self.copies.set_empty(copy, false);
+                self.counters.copy += 1;
+                Ok(copy)
+            }
+            Choice::AllLive => match self.new_extra(frame, caps)? {
+                Some(copy) => Ok(copy),
+                None => self.evict_own(frame, caps),
+            },
+        }
+    }
+
+    /// A new extra copy for `frame`, from the pool or from another frame.
+    fn new_extra(
+        &mut self,
+        frame: u32,
+        caps: &mut impl Mappings,
+    ) -> Result<Option<CopyId>, MapError> {
+        let owned = self.frames.record(frame).extra_count + 1;
+        if owned >= MAX_COPIES_PER_FRAME {
+            return Ok(None);
+        }
+        let even_live = owned < GUARANTEED_COPIES;
+        let slot = match self.copies.take_free() {
+            Some(slot) => Some(slot),
+            None => self.recycle_extra(frame, even_live, caps)?,
+        };
+        let Some(copy) = slot else { return Ok(None) };
+        if let Err(error) = caps.copy_frame(copy, Gfn::new(frame.into())) {
+            self.copies.give_free(copy);
+            return Err(error);
+        }
+        self.copies.add_to_chain(&mut self.frames, frame, copy);
+        self.counters.copy += 1;
+        Ok(Some(copy))
+    }
+
+    /// Empties the slot of an extra copy of another frame; the slot is of no
+    /// chain and on no list then.
+    fn recycle_extra(
+        &mut self,
+        frame: u32,
+        even_live: bool,
+        caps: &mut impl Mappings,
+    ) -> Result<Option<CopyId>, MapError> {
+        let Some(victim) = self.copies.pick_victim(&self.tables, frame, even_live) else {
+            return Ok(None);
+        };
+        caps.delete_copy(victim)?;
+        self.counters.copy_recycled += 1;
+        self.forget_leaf_of(victim);
+        self.copies.remove_from_chain(&mut self.frames, victim);
+        Ok(Some(victim))
+    }
+
+    /// Takes one of the frame's own copies from its place.
+    fn evict_own(&mut self, frame: u32, caps: &mut impl Mappings) -> Result<CopyId, MapError> {
+        let copy = self.copies.next_eviction(&mut self.frames, frame);
+        caps.unmap_frame(copy)?;
+        self.counters.copy_evict += 1;
+        self.forget_leaf_of(copy);
+        self.copies.set_unclaimed(copy);
+        Ok(copy)
+    }
+
+    /// Unmaps the leaf at `slot`, if there is one; `true` if there was.
+    pub(crate) fn drop_leaf(
+        &mut self,
+        table: u16,
+        slot: usize,
+        caps: &mut impl Mappings,
+    ) -> Result<bool, MapError> {
+        let Some(leaf) = self.tables.leaf(table, slot) else {
+            return Ok(false);
+        };
+        caps.unmap_frame(leaf.copy())?;
+        self.tables.remove_leaf(table, slot);
+        self.copies.set_unclaimed(leaf.copy());
+        Ok(true)
+    }
+
+    /// Removes the leaf record of a copy that was unmapped, if it was live.
+    pub(crate) fn forget_leaf_of(&mut self, copy: CopyId) {
+        if let Some(slot) = self.copies.live_slot(&self.tables, copy) {
+            self.tables.remove_leaf(self.copies.table(copy), slot);
+        }
+    }
+}

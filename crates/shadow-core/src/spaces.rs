@@ -1,0 +1,124 @@
+//! The bounded cache of spaces: which root object shadows which guest root in
+//! which view.
+
+use x86::Gfn;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::context::{MAX_VCPUS, PagingContext, VcpuId, View};
+use crate::mappings::SpaceId;
+
+/// (guest root, view) in one word; 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SpaceKey(u64);
+
+impl SpaceKey {
+    pub(crate) const NONE: Self = Self(0);
+
+    #[inline]
+    pub(crate) const fn of(cpu: &PagingContext) -> Self {
+        let view = match cpu.view() {
+            View::Kernel => 1,
+            View::KernelWp0 => 2,
+            View::User => 3,
+        };
+        Self(cpu.root.get() << 2 | view)
+    }
+
+    pub(crate) const fn root(self) -> Gfn {
+        Gfn::new(self.0 >> 2)
+    }
+
+    pub(crate) const fn view(self) -> Option<View> {
+        match self.0 & 3 {
+            1 => Some(View::Kernel),
+            2 => Some(View::KernelWp0),
+            3 => Some(View::User),
+            _ => None,
+        }
+    }
+}
+
+/// Record of one space. All-zero is a space that shadows nothing yet.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct SpaceRecord {
+    key: u64,
+    /// When it was last activated.
+    stamp: u64,
+    /// To be emptied before it is activated again.
+    stale: u8,
+    _reserved: [u8; 7],
+}
+
+/// The spaces, and which of them each vCPU runs in.
+pub(crate) struct Spaces<'a> {
+    records: &'a mut [SpaceRecord],
+    active: [Option<SpaceId>; MAX_VCPUS],
+    clock: u64,
+}
+
+impl<'a> Spaces<'a> {
+    pub(crate) fn new(records: &'a mut [SpaceRecord]) -> Self {
+        records.fill(SpaceRecord {
+            key: SpaceKey::NONE.0,
+            stamp: 0,
+            stale: 0,
+            _reserved: [0; 7],
+        });
+        Self {
+            records,
+            active: [None; MAX_VCPUS],
+            clock: 0,
+        }
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SpaceId> + use<> {
+        (0..self.records.len() as u16).map(SpaceId)
+    }
+
+    #[inline]
+    pub(crate) fn key(&self, space: SpaceId) -> SpaceKey {
+        SpaceKey(self.records[space.index()].key)
+    }
+
+    /// The space that the context's vCPU runs in, if it is the one of the context.
+    #[inline]
+    pub(crate) fn active_for(&self, cpu: &PagingContext) -> Option<SpaceId> {
+        self.active[cpu.vcpu.index()].filter(|&space| self.key(space) == SpaceKey::of(cpu))
+    }
+
+    pub(crate) fn is_active(&self, space: SpaceId) -> bool {
+        self.active.contains(&Some(space))
+    }
+
+    pub(crate) fn set_active(&mut self, vcpu: VcpuId, space: Option<SpaceId>) {
+        self.active[vcpu.index()] = space;
+        if let Some(space) = space {
+            self.clock += 1;
+            self.records[space.index()].stamp = self.clock;
+        }
+    }
+
+    pub(crate) fn find(&self, key: SpaceKey) -> Option<SpaceId> {
+        self.ids().find(|&space| self.key(space) == key)
+    }
+
+    /// The space that no vCPU runs in and that was activated longest ago.
+    pub(crate) fn least_recent(&self) -> Option<SpaceId> {
+        self.ids()
+            .filter(|&space| !self.is_active(space))
+            .min_by_key(|space| self.records[space.index()].stamp)
+    }
+
+    pub(crate) fn set_key(&mut self, space: SpaceId, key: SpaceKey) {
+        self.records[space.index()].key = key.0;
+    }
+
+    pub(crate) fn is_stale(&self, space: SpaceId) -> bool {
+        self.records[space.index()].stale != 0
+    }
+
+    pub(crate) fn set_stale(&mut self, space: SpaceId, stale: bool) {
+        self.records[space.index()].stale = u8::from(stale);
+    }
+}

@@ -1,0 +1,162 @@
+//! A guest's memory, its shadow MMU and the kernel, in one.
+
+use std::collections::BTreeSet;
+
+use shadow_core::{
+    Access, FaultOutcome, PagingContext, Pools, ShadowMmu, SpaceId, Storage, VcpuId,
+};
+use x86::{Gfn, Gpte, Gva, Level};
+
+use super::kernel::Kernel;
+use super::memory::Ram;
+
+/// Pools small enough that every kind of reuse happens.
+pub const SMALL: Pools = Pools {
+    frames: 1024,
+    extra_copies: 8,
+    spaces: 3,
+    pdpts: 6,
+    pds: 6,
+    pts: 6,
+};
+
+/// Pools that ordinary guests fit in.
+pub const ROOMY: Pools = Pools {
+    frames: 1024,
+    extra_copies: 256,
+    spaces: 8,
+    pdpts: 16,
+    pds: 32,
+    pts: 64,
+};
+
+pub const P: u64 = 1;
+pub const W: u64 = 2;
+pub const U: u64 = 4;
+pub const A: u64 = 0x20;
+pub const D: u64 = 0x40;
+pub const PS: u64 = 0x80;
+
+pub struct Machine {
+    pub ram: Ram,
+    pub mmu: ShadowMmu<'static>,
+    pub kernel: Kernel,
+    pub cpu: PagingContext,
+    next_table: u64,
+}
+
+impl Machine {
+    /// A machine whose guest root is an empty table in frame 1.
+    pub fn new(pools: Pools) -> Self {
+        let words = vec![0x5a5a_5a5a_5a5a_5a5a_u64; pools.required_bytes().div_ceil(8)].leak();
+        let storage =
+            Storage::carve(zerocopy::IntoBytes::as_mut_bytes(words), pools).expect("fits");
+        let mut machine = Self {
+            ram: Ram::new(pools.frames.into()),
+            mmu: ShadowMmu::new(storage),
+            kernel: Kernel::new(&pools),
+            cpu: PagingContext {
+                vcpu: VcpuId::BOOT,
+                root: Gfn::new(1),
+                write_protect: true,
+                user: false,
+            },
+            next_table: 2,
+        };
+        machine
+            .mmu
+            .load_cr3(&machine.cpu, &mut machine.kernel)
+            .expect("kernel works");
+        machine
+    }
+
+    pub fn space(&mut self) -> SpaceId {
+        self.mmu
+            .activate(&self.cpu, &mut self.kernel)
+            .expect("kernel works")
+    }
+
+    /// Address of the entry of `level` for `va`, making tables on the way with
+    /// all rights.
+    pub fn entry(&mut self, level: Level, va: u64) -> u64 {
+        let mut table = self.cpu.root.get();
+        for at in Level::TOP_DOWN {
+            let gpa = table * 4096 + at.index(Gva::new(va)) as u64 * 8;
+            if at == level {
+                return gpa;
+            }
+            if self.ram.peek(gpa) & P == 0 {
+                self.ram.poke(gpa, self.next_table << 12 | P | W | U);
+                self.next_table += 1;
+            }
+            table = Gpte::from_bits_retain(self.ram.peek(gpa)).gfn(at).get();
+        }
+        unreachable!("the level is one of the four")
+    }
+
+    /// Maps the page at `va` to `gfn` in the guest's tables.
+    pub fn map(&mut self, va: u64, gfn: u64, flags: u64) {
+        let gpa = self.entry(Level::L1, va);
+        self.ram.poke(gpa, gfn << 12 | flags);
+    }
+
+    pub fn fault(&mut self, va: u64, access: Access) -> FaultOutcome {
+        self.mmu
+            .handle_fault(&self.cpu, Gva::new(va), access, &self.ram, &mut self.kernel)
+    }
+
+    /// Whether the shadow lets the access pass without a fault.
+    pub fn allows(&mut self, va: u64, access: Access) -> Option<Gfn> {
+        let space = self.space();
+        let (gfn, writable) = self.kernel.access(space, Gva::new(va))?;
+        (writable || access != Access::Write).then_some(gfn)
+    }
+
+    /// Makes an access as the guest would: faults until it passes or the
+    /// guest is told something. Panics if that takes more than 8 faults.
+    pub fn touch(&mut self, va: u64, access: Access) -> Result<Gfn, FaultOutcome> {
+        for _ in 0..=8 {
+            if let Some(gfn) = self.allows(va, access) {
+                return Ok(gfn);
+            }
+            match self.fault(va, access) {
+                FaultOutcome::Filled { .. } | FaultOutcome::Retry => {}
+                other => return Err(other),
+            }
+        }
+        panic!("no progress at {va:#x}");
+    }
+
+    pub fn invlpg(&mut self, va: u64) {
+        self.mmu
+            .invlpg(&self.cpu, Gva::new(va), &mut self.kernel)
+            .expect("kernel works");
+    }
+
+    pub fn load_cr3(&mut self, root: u64) {
+        self.cpu.root = Gfn::new(root);
+        self.mmu
+            .load_cr3(&self.cpu, &mut self.kernel)
+            .expect("kernel works");
+    }
+
+    /// The records' own invariants, and that the kernel's tables hold exactly
+    /// the leaves that the records say.
+    pub fn check(&self) {
+        self.mmu.audit().expect("invariants hold");
+        let recorded: BTreeSet<_> = self
+            .mmu
+            .live_leaves()
+            .map(|leaf| {
+                (
+                    leaf.space.index(),
+                    leaf.gva.get(),
+                    leaf.gfn.get(),
+                    leaf.writable,
+                )
+            })
+            .collect();
+        let real: BTreeSet<_> = self.kernel.reachable().into_iter().collect();
+        assert_eq!(recorded, real, "records (left) and kernel (right) differ");
+    }
+}

@@ -1,0 +1,91 @@
+//! Guest memory that records every write.
+
+use std::cell::{Cell, RefCell};
+
+use x86::{Gpa, GuestMemory, OutsideRam};
+
+/// One 8-byte store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Store {
+    pub gpa: u64,
+    pub old: u64,
+    pub new: u64,
+}
+
+/// RAM from 0, and what the code under test stored there.
+pub struct Ram {
+    words: Vec<Cell<u64>>,
+    pub stores: RefCell<Vec<Store>>,
+    /// Stores to make, one each before the next compare-exchange: what another
+    /// vCPU does meanwhile.
+    pub interference: RefCell<Vec<(u64, u64)>>,
+}
+
+impl Ram {
+    pub fn new(frames: u64) -> Self {
+        Self {
+            words: vec![Cell::new(0); frames as usize * 512],
+            stores: RefCell::default(),
+            interference: RefCell::default(),
+        }
+    }
+
+    fn word(&self, gpa: Gpa) -> Result<&Cell<u64>, OutsideRam> {
+        let index = (gpa.get() / 8) as usize;
+        let aligned = gpa.get().is_multiple_of(8);
+        self.words
+            .get(index)
+            .filter(|_| aligned)
+            .ok_or(OutsideRam { gpa, length: 8 })
+    }
+
+    /// What the guest itself writes; not recorded.
+    pub fn poke(&self, gpa: u64, value: u64) {
+        self.word(Gpa::new(gpa)).expect("tests poke RAM").set(value);
+    }
+
+    pub fn peek(&self, gpa: u64) -> u64 {
+        self.word(Gpa::new(gpa)).map_or(u64::MAX, Cell::get)
+    }
+}
+
+impl GuestMemory for Ram {
+    fn size(&self) -> u64 {
+        self.words.len() as u64 * 8
+    }
+
+    fn load_u64(&self, gpa: Gpa) -> Result<u64, OutsideRam> {
+        self.word(gpa).map(Cell::get)
+    }
+
+    fn compare_exchange_u64(&self, gpa: Gpa, current: u64, new: u64) -> Result<u64, OutsideRam> {
+        if let Some((at, value)) = self.interference.borrow_mut().pop() {
+            self.poke(at, value);
+        }
+        let word = self.word(gpa)?;
+        let old = word.get();
+        if old == current {
+            word.set(new);
+            self.stores.borrow_mut().push(Store {
+                gpa: gpa.get(),
+                old,
+                new,
+            });
+        }
+        Ok(old)
+    }
+
+    fn read(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), OutsideRam> {
+        Err(OutsideRam {
+            gpa,
+            length: bytes.len() as u64,
+        })
+    }
+
+    fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), OutsideRam> {
+        Err(OutsideRam {
+            gpa,
+            length: bytes.len() as u64,
+        })
+    }
+}
