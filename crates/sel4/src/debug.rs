@@ -1,0 +1,36 @@
+//! Calls of a debug kernel. A release kernel answers them with an UnknownSyscall fault, so they
+//! exist only when the kernel's configuration has them.
+
+#[cfg(any(sel4_debug_put_char, sel4_debug_halt))]
+use crate::{abi::syscall as number, syscall};
+
+/// Whether the kernel prints characters on request.
+pub const DEBUG_PUT_CHAR: bool = cfg!(sel4_debug_put_char);
+
+/// Prints a byte on the kernel's console.
+#[cfg(sel4_debug_put_char)]
+pub fn debug_put_char(byte: u8) {
+    syscall::system_call(
+        number::DEBUG_PUT_CHAR,
+        syscall::Registers {
+            rdi: byte.into(),
+            ..syscall::Registers::default()
+        },
+    );
+}
+
+/// Prints a byte on the kernel's console if the kernel can; says whether it can.
+pub fn try_debug_put_char(byte: u8) -> bool {
+    #[cfg(sel4_debug_put_char)]
+    debug_put_char(byte);
+    let _ = byte;
+    DEBUG_PUT_CHAR
+}
+
+/// Halts the machine.
+#[cfg(sel4_debug_halt)]
+pub fn debug_halt() -> ! {
+    loop {
+        syscall::system_call(number::DEBUG_HALT, syscall::Registers::default());
+    }
+}

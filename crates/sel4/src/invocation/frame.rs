@@ -1,0 +1,88 @@
+//! Mapping frames.
+//!
+//! A frame capability maps once; for a second mapping copy it. What the releases do alike and is
+//! safe to build on: unmap before mapping elsewhere, over something, or deleting.
+
+use super::invoke;
+use crate::abi::label;
+use crate::dialect::Remap;
+use crate::{ABI, CapRights, CapType, FrameObjectType, Result, VmAttributes, Word, cap, cap_type};
+
+/// Kinds of frame capability, of known size or not.
+trait Frame: CapType {}
+impl<T: FrameObjectType> Frame for T {}
+impl Frame for cap_type::UnspecifiedPage {}
+
+#[allow(
+    private_bounds,
+    reason = "which capabilities are frames is this crate's matter"
+)]
+impl<T: Frame> crate::Cap<T> {
+    /// Maps the frame at `vaddr`. Corresponds to `seL4_X86_Page_Map`.
+    ///
+    /// The address space has an ASID and all upper levels there. Rights beyond those of the
+    /// capability are dropped silently. Keep `vaddr` below 0x7fff_ffff_f000: stock 5.0.0 accepts
+    /// more, and a guest could crash it with a page there.
+    ///
+    /// # Errors
+    ///
+    /// * `AlignmentError`: `vaddr` is not aligned to the frame's size.
+    /// * `FailedLookup`: an upper level is missing, or the address space has no ASID.
+    /// * `InvalidArgument`: `vaddr` belongs to the kernel; from 13.0.0 on also a frame that is
+    ///   mapped at another address of this space.
+    /// * `InvalidCapability`: `vspace` is no address space; the frame is mapped in another one; on
+    ///   5.0.0 any frame that is mapped, even here.
+    /// * `DeleteFirst`: something is mapped there (5.0.0; later kernels overwrite it silently).
+    #[inline]
+    pub fn frame_map(
+        self,
+        vspace: cap::VSpace,
+        vaddr: usize,
+        rights: CapRights,
+        attrs: VmAttributes,
+    ) -> Result<()> {
+        let args = [vaddr as Word, rights.into_word(), attrs.into_word()];
+        invoke(self.cptr(), label::X86_PAGE_MAP, [vspace.cptr()], args).map(drop)
+    }
+
+    /// Changes rights and attributes of a frame that is mapped at `vaddr`. Corresponds to
+    /// `seL4_X86_Page_Remap` of 5.0.0 (which has no use for `vaddr`), later to
+    /// `seL4_X86_Page_Map`.
+    ///
+    /// Translations of the *loaded* address space are not flushed, so a process must not lower
+    /// rights in its own. For others the switch to them flushes, on one core without PCID.
+    ///
+    /// # Errors
+    ///
+    /// * `InvalidCapability`: the frame is not mapped, or not in `vspace`.
+    /// * `FailedLookup`: an upper level went away.
+    #[inline]
+    pub fn frame_remap(
+        self,
+        vspace: cap::VSpace,
+        vaddr: usize,
+        rights: CapRights,
+        attrs: VmAttributes,
+    ) -> Result<()> {
+        match (ABI.remap, label::X86_PAGE_REMAP) {
+            (Remap::Invocation, Some(remap)) => {
+                let args = [rights.into_word(), attrs.into_word()];
+                invoke(self.cptr(), remap, [vspace.cptr()], args).map(drop)
+            }
+            _ => self.frame_map(vspace, vaddr, rights, attrs),
+        }
+    }
+
+    /// Unmaps the frame. Unmapping one that is not mapped succeeds. Corresponds to
+    /// `seL4_X86_Page_Unmap`.
+    #[inline]
+    pub fn frame_unmap(self) -> Result<()> {
+        invoke(self.cptr(), label::X86_PAGE_UNMAP, [], []).map(drop)
+    }
+
+    /// The frame's physical address. Corresponds to `seL4_X86_Page_GetAddress`.
+    pub fn frame_get_address(self) -> Result<usize> {
+        let [address, ..] = invoke(self.cptr(), label::X86_PAGE_GET_ADDRESS, [], [])?;
+        Ok(address as usize)
+    }
+}

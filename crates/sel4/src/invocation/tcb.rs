@@ -1,0 +1,284 @@
+//! Threads.
+
+use super::{call, invoke};
+use crate::abi::label;
+use crate::dialect::{self, CNodeCapData, Priorities};
+use crate::{ABI, CPtr, MessageInfo, Result, UserContext, Word, cap, ipc_buffer};
+
+/// A thread's priority and the most it may give to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchedParams {
+    /// Maximum controlled priority.
+    pub mcp: u8,
+    /// Priority; 255 is the highest.
+    pub priority: u8,
+}
+
+/// Everything a new thread needs but its registers.
+///
+/// A structure where upstream has seven positional arguments, and with the priorities, since 5.0.0
+/// sets them in the same invocation.
+#[derive(Debug, Clone, Copy)]
+pub struct TcbConfiguration {
+    /// Where its faults go: a pointer in the *new thread's* CSpace, or [`CPtr::NULL`].
+    pub fault_ep: CPtr,
+    /// Root of its CSpace.
+    pub cspace_root: cap::CNode,
+    /// Guard of the root; `None` keeps that of the capability.
+    pub cspace_root_data: Option<CNodeCapData>,
+    /// Its address space, which has an ASID.
+    pub vspace_root: cap::VSpace,
+    /// Address in its address space and frame of its IPC buffer; `None` for a thread that makes no
+    /// system calls.
+    pub ipc_buffer: Option<(usize, cap::Granule)>,
+    /// The thread whose maximum controlled priority limits `sched`: most often the caller.
+    pub authority: cap::Tcb,
+    /// Its priorities.
+    pub sched: SchedParams,
+}
+
+fn guard_word(data: Option<CNodeCapData>) -> Result<Word> {
+    data.map_or(Ok(0), |data| ABI.cap_data.guard(data))
+}
+
+impl cap::Tcb {
+    /// Sets CSpace, address space, fault endpoint, IPC buffer and priorities. Corresponds to
+    /// `seL4_TCB_Configure`, followed by `seL4_TCB_SetSchedParams` from 13.0.0 on.
+    ///
+    /// # Errors
+    ///
+    /// * `RangeError`: a priority above the authority's maximum, or a guard that this kernel cannot
+    ///   encode.
+    /// * `IllegalOperation`: `cspace_root` is no CNode, `vspace_root` no address space with an ASID,
+    ///   the guard does not fit, the buffer's frame is device memory, or one is being deleted.
+    /// * `AlignmentError`: the IPC buffer is not aligned (512 bytes on 5.0.0, 1024 later).
+    pub fn tcb_configure(self, configuration: &TcbConfiguration) -> Result<()> {
+        let c = configuration;
+        let (buffer, frame) = match c.ipc_buffer {
+            Some((address, frame)) => (address as Word, frame.cptr()),
+            None => (0, CPtr::NULL),
+        };
+        let caps = [c.cspace_root.cptr(), c.vspace_root.cptr(), frame];
+        let fault_ep = c.fault_ep.bits();
+        let guard = guard_word(c.cspace_root_data)?;
+        match ABI.priorities {
+            Priorities::InConfigure => {
+                let priorities = dialect::priority_word(c.sched.mcp, c.sched.priority);
+                let args = [fault_ep, priorities, guard, 0, buffer];
+                invoke(self.cptr(), label::TCB_CONFIGURE, caps, args).map(drop)
+            }
+            Priorities::WithAuthority => {
+                let args = [fault_ep, guard, 0, buffer];
+                invoke(self.cptr(), label::TCB_CONFIGURE, caps, args)?;
+                self.tcb_set_sched_params(c.authority, c.sched.mcp, c.sched.priority)
+            }
+        }
+    }
+
+    /// Sets CSpace, address space and fault endpoint. Corresponds to `seL4_TCB_SetSpace`.
+    ///
+    /// A thread that waits for the reply to a fault goes on in the new spaces.
+    ///
+    /// # Errors
+    ///
+    /// As for [`tcb_configure`](Self::tcb_configure).
+    pub fn tcb_set_space(
+        self,
+        fault_ep: CPtr,
+        cspace_root: cap::CNode,
+        cspace_root_data: Option<CNodeCapData>,
+        vspace_root: cap::VSpace,
+    ) -> Result<()> {
+        let caps = [cspace_root.cptr(), vspace_root.cptr()];
+        let args = [fault_ep.bits(), guard_word(cspace_root_data)?, 0];
+        invoke(self.cptr(), label::TCB_SET_SPACE, caps, args).map(drop)
+    }
+
+    /// Sets or (with `None`) removes the IPC buffer. Corresponds to `seL4_TCB_SetIPCBuffer`.
+    ///
+    /// # Errors
+    ///
+    /// `AlignmentError` and `IllegalOperation` as for [`tcb_configure`](Self::tcb_configure).
+    pub fn tcb_set_ipc_buffer(self, buffer: Option<(usize, cap::Granule)>) -> Result<()> {
+        let (address, frame) = match buffer {
+            Some((address, frame)) => (address as Word, frame.cptr()),
+            None => (0, CPtr::NULL),
+        };
+        invoke(self.cptr(), label::TCB_SET_IPC_BUFFER, [frame], [address]).map(drop)
+    }
+
+    /// Sets the priority. Corresponds to `seL4_TCB_SetPriority`. On 5.0.0 the caller's maximum
+    /// counts instead of the authority's.
+    ///
+    /// # Errors
+    ///
+    /// * `RangeError`: above the maximum controlled priority.
+    /// * `InvalidCapability`: `authority` is no thread.
+    pub fn tcb_set_priority(self, authority: cap::Tcb, priority: u8) -> Result<()> {
+        self.set_priority(label::TCB_SET_PRIORITY, authority, priority)
+    }
+
+    /// Sets the maximum controlled priority. Corresponds to `seL4_TCB_SetMCPriority`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`tcb_set_priority`](Self::tcb_set_priority).
+    pub fn tcb_set_mc_priority(self, authority: cap::Tcb, mcp: u8) -> Result<()> {
+        self.set_priority(label::TCB_SET_MC_PRIORITY, authority, mcp)
+    }
+
+    fn set_priority(self, label: Word, authority: cap::Tcb, value: u8) -> Result<()> {
+        match ABI.priorities {
+            Priorities::InConfigure => invoke(self.cptr(), label, [], [value.into()]).map(drop),
+            Priorities::WithAuthority => {
+                invoke(self.cptr(), label, [authority.cptr()], [value.into()]).map(drop)
+            }
+        }
+    }
+
+    /// Sets maximum controlled priority and priority. Corresponds to `seL4_TCB_SetSchedParams`; on
+    /// 5.0.0 to its two parts.
+    ///
+    /// # Errors
+    ///
+    /// As for [`tcb_set_priority`](Self::tcb_set_priority).
+    pub fn tcb_set_sched_params(self, authority: cap::Tcb, mcp: u8, priority: u8) -> Result<()> {
+        match label::TCB_SET_SCHED_PARAMS {
+            Some(label) => {
+                let args = [mcp.into(), priority.into()];
+                invoke(self.cptr(), label, [authority.cptr()], args).map(drop)
+            }
+            None => {
+                self.tcb_set_mc_priority(authority, mcp)?;
+                self.tcb_set_priority(authority, priority)
+            }
+        }
+    }
+
+    /// Stops the thread. A fault or message it waits for is given up. Corresponds to
+    /// `seL4_TCB_Suspend`.
+    pub fn tcb_suspend(self) -> Result<()> {
+        invoke(self.cptr(), label::TCB_SUSPEND, [], []).map(drop)
+    }
+
+    /// Lets a stopped thread run. Corresponds to `seL4_TCB_Resume`.
+    pub fn tcb_resume(self) -> Result<()> {
+        invoke(self.cptr(), label::TCB_RESUME, [], []).map(drop)
+    }
+
+    /// Lets signals of `notification` interrupt the thread's waiting on an endpoint. Corresponds to
+    /// `seL4_TCB_BindNotification`.
+    ///
+    /// # Errors
+    ///
+    /// `IllegalOperation`: the thread has a notification already, or the notification is bound, has
+    /// waiters, or its capability lacks the read right.
+    pub fn tcb_bind_notification(self, notification: cap::Notification) -> Result<()> {
+        invoke(
+            self.cptr(),
+            label::TCB_BIND_NOTIFICATION,
+            [notification.cptr()],
+            [],
+        )
+        .map(drop)
+    }
+
+    /// Undoes [`tcb_bind_notification`](Self::tcb_bind_notification). Corresponds to
+    /// `seL4_TCB_UnbindNotification`.
+    ///
+    /// # Errors
+    ///
+    /// `IllegalOperation`: no notification is bound.
+    pub fn tcb_unbind_notification(self) -> Result<()> {
+        invoke(self.cptr(), label::TCB_UNBIND_NOTIFICATION, [], []).map(drop)
+    }
+
+    /// Reads the first `count` registers into `context` and leaves the rest of it. Corresponds to
+    /// `seL4_TCB_ReadRegisters`.
+    ///
+    /// With `suspend` the thread is stopped first. Without, it is read wherever it is.
+    ///
+    /// # Errors
+    ///
+    /// * `RangeError`: `count` is 0 or above [`UserContext::WORDS`].
+    /// * `IllegalOperation`: the thread is the caller itself.
+    #[inline]
+    pub fn tcb_read_registers_into(
+        self,
+        suspend: bool,
+        count: usize,
+        context: &mut UserContext,
+    ) -> Result<()> {
+        let args = [suspend.into(), count as Word];
+        let fast = invoke(self.cptr(), label::TCB_READ_REGISTERS, [], args)?;
+        let words = context.words_mut();
+        for (word, register) in words.iter_mut().zip(fast).take(count) {
+            *word = register;
+        }
+        let rest = words.get_mut(fast.len()..count).unwrap_or_default();
+        ipc_buffer().copy_msg_regs(fast.len(), rest);
+        Ok(())
+    }
+
+    /// Reads the first `count` registers; the others are 0.
+    ///
+    /// # Errors
+    ///
+    /// As for [`tcb_read_registers_into`](Self::tcb_read_registers_into).
+    pub fn tcb_read_registers(self, suspend: bool, count: usize) -> Result<UserContext> {
+        let mut context = UserContext::default();
+        self.tcb_read_registers_into(suspend, count, &mut context)?;
+        Ok(context)
+    }
+
+    /// Reads every register this kernel has.
+    ///
+    /// # Errors
+    ///
+    /// As for [`tcb_read_registers_into`](Self::tcb_read_registers_into).
+    pub fn tcb_read_all_registers(self, suspend: bool) -> Result<UserContext> {
+        self.tcb_read_registers(suspend, UserContext::WORDS)
+    }
+
+    /// Writes the first `count` registers (at most [`UserContext::WORDS`]; more is cut). Corresponds
+    /// to `seL4_TCB_WriteRegisters`.
+    ///
+    /// With `resume` the thread runs afterwards, and a fault it waits on is forgotten: no reply is
+    /// needed. Every register is then exact, whatever the thread was doing.
+    ///
+    /// # Errors
+    ///
+    /// `IllegalOperation`: the thread is the caller itself.
+    #[inline]
+    pub fn tcb_write_registers(
+        self,
+        resume: bool,
+        count: usize,
+        context: &UserContext,
+    ) -> Result<()> {
+        let count = count.min(UserContext::WORDS);
+        let words = context.words();
+        let mrs = [resume.into(), count as Word, words[0], words[1]];
+        let rest = words.get(2..count).unwrap_or_default();
+        for (register, word) in ipc_buffer().msg_regs().iter().skip(mrs.len()).zip(rest) {
+            register.set(*word);
+        }
+        let label = label::TCB_WRITE_REGISTERS;
+        call(
+            self.cptr(),
+            label,
+            MessageInfo::new(label, 0, 0, 2 + count),
+            mrs,
+        )
+        .map(drop)
+    }
+
+    /// Writes every register this kernel has.
+    ///
+    /// # Errors
+    ///
+    /// As for [`tcb_write_registers`](Self::tcb_write_registers).
+    pub fn tcb_write_all_registers(self, resume: bool, context: &UserContext) -> Result<()> {
+        self.tcb_write_registers(resume, UserContext::WORDS, context)
+    }
+}
