@@ -105,7 +105,7 @@ fn boot_params_tell_memory_and_command_line() {
         let at = |offset: u64| {
             let gpa = 0x7000 + 0x2d0 + number * 20 + offset;
             let low = word(&guest, gpa & !7) >> (gpa % 8 * 8);
-            let high = if gpa % 8 == 0 {
+            let high = if gpa.is_multiple_of(8) {
                 0
             } else {
                 word(&guest, (gpa & !7) + 8) << (64 - gpa % 8 * 8)

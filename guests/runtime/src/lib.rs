@@ -36,4 +36,4 @@ pub use digest::Digest;
 #[cfg(target_os = "none")]
 pub use exception::{Frame, Handler, set_handler};
 #[cfg(target_os = "none")]
-pub use memory::{Memory, Page};
+pub use memory::{Memory, Page, Space, View};

@@ -27,6 +27,17 @@ unsafe extern "C" {
 pub struct Page(u64);
 
 impl Page {
+    /// The page at `address`, which must be one that [`Memory`] gave out, or
+    /// part of the image.
+    ///
+    /// # Panics
+    /// If `address` is not page-aligned, or not below 4 GiB, where memory is
+    /// mapped one to one.
+    pub fn at(address: u64) -> Self {
+        assert!(address.is_multiple_of(PAGE_SIZE) && address < 1 << 32);
+        Self(address)
+    }
+
     /// Its physical address, which is also a virtual one.
     pub const fn address(self) -> u64 {
         self.0
@@ -49,12 +60,48 @@ impl Page {
     }
 }
 
+/// A page as seen at some virtual address, mapped or not: an access may fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View(u64);
+
+impl View {
+    /// The page at virtual address `address`.
+    ///
+    /// # Panics
+    /// If `address` is not page-aligned, or below 4 GiB: nothing that Rust
+    /// itself uses lies above.
+    pub fn at(address: u64) -> Self {
+        assert!(address.is_multiple_of(PAGE_SIZE) && address >= 1 << 32);
+        Self(address)
+    }
+
+    /// Reads the 8 bytes at word `index`.
+    pub fn read(self, index: u64) -> u64 {
+        // SAFETY: no Rust object lies in this page; a fault goes to the handler.
+        unsafe { self.word(index).read_volatile() }
+    }
+
+    /// Writes the 8 bytes at word `index`.
+    pub fn write(self, index: u64, value: u64) {
+        // SAFETY: as in `read`; the guest maps there only pages of its own.
+        unsafe { self.word(index).write_volatile(value) }
+    }
+
+    fn word(self, index: u64) -> *mut u64 {
+        (self.0 + (index % ENTRIES) * 8) as *mut u64
+    }
+}
+
+/// An address space, by its level-4 table, which maps the first 4 GiB one to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space(Page);
+
 /// The guest's unused RAM and its page tables.
 #[derive(Debug)]
 pub struct Memory {
     next: u64,
     end: u64,
-    root: Page,
+    space: Space,
 }
 
 impl Memory {
@@ -70,9 +117,9 @@ impl Memory {
         let mut memory = Self {
             next: image_end,
             end,
-            root: Page(0),
+            space: Space(Page(0)),
         };
-        memory.root = memory.page();
+        memory.space = Space(memory.page());
         for large in 0..4 * ENTRIES {
             let address = large * LARGE_PAGE;
             let table = memory.table(address, 2);
@@ -81,8 +128,7 @@ impl Memory {
                 address | LARGE | WRITABLE | PRESENT,
             );
         }
-        // SAFETY: code, stack and data lie in the first 4 GiB, mapped as before.
-        unsafe { write_cr3(memory.root.address()) };
+        memory.enter(memory.space);
         memory
     }
 
@@ -98,11 +144,6 @@ impl Memory {
             page.write(index, 0);
         }
         page
-    }
-
-    /// The level-4 table.
-    pub fn root(&self) -> Page {
-        self.root
     }
 
     /// Sets the level-1 entry of `address` to `entry` and invalidates it.
@@ -130,9 +171,43 @@ impl Memory {
         self.set_entry(address, page.address() | rights)
     }
 
+    /// Maps the 2 MiB at `address` to those at `physical` with one entry.
+    pub fn map_large(&mut self, address: u64, physical: u64) {
+        let table = self.table(address, 2);
+        table.write(
+            address / LARGE_PAGE % ENTRIES,
+            physical | LARGE | WRITABLE | PRESENT,
+        );
+        invalidate_page(address);
+    }
+
+    /// The space in use.
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
+    /// Makes a space like the one in use, but with nothing mapped in the
+    /// 512 GiB around `address`, which must not be the first. Everything else
+    /// is shared with it.
+    pub fn fork(&mut self, address: u64) -> Space {
+        let root = self.page();
+        let without = address >> 39 & (ENTRIES - 1);
+        for index in (0..ENTRIES).filter(|&index| index == 0 || index != without) {
+            root.write(index, self.space.0.read(index));
+        }
+        Space(root)
+    }
+
+    /// Loads CR3 with `space`; later changes of mappings are made there.
+    pub fn enter(&mut self, space: Space) {
+        self.space = space;
+        // SAFETY: every space maps the first 4 GiB alike, where the guest is.
+        unsafe { write_cr3(space.0.address()) };
+    }
+
     /// The table of `level` that translates `address`, made if need be.
     fn table(&mut self, address: u64, level: u32) -> Page {
-        let mut table = self.root;
+        let mut table = self.space.0;
         for above in (level + 1..=4).rev() {
             let index = address >> (12 + 9 * (above - 1)) & (ENTRIES - 1);
             let entry = table.read(index);
