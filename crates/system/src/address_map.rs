@@ -7,6 +7,8 @@
 
 /// Link address of every process image.
 pub const IMAGE: u64 = 0x40_0000;
+/// One past the highest address of a process image.
+pub const IMAGE_END: u64 = 0x2000_0000;
 /// One past the highest stack byte; the stack grows down from here and an
 /// unmapped guard page lies below it.
 pub const STACK_TOP: u64 = 0x4000_0000;
@@ -56,7 +58,7 @@ pub const REGIONS: [Region; 9] = [
     Region {
         name: "image",
         start: IMAGE,
-        end: 0x2000_0000,
+        end: IMAGE_END,
     },
     Region {
         name: "stack",

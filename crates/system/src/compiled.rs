@@ -14,10 +14,20 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::cspace::Pools;
 use crate::name::Name;
 
+/// Most guests of a system: process numbers and badges are handed out for this many.
+pub const MAX_GUESTS: usize = 16;
+/// seL4 priorities that guests and their servers may run at; the supervisor
+/// and the drivers keep those above, the reaper the one below.
+pub const GUEST_PRIORITIES: core::ops::RangeInclusive<u32> = 1..=200;
+
 /// First bytes of an archive.
 pub const MAGIC: [u8; 8] = *b"UMBRIEL\0";
 /// Version of this layout; the root task refuses any other.
 pub const FORMAT: u32 = 1;
+
+/// Offset of the first byte under the checksum: the one behind the checksum
+/// itself. What lies before is compared with what it must be.
+pub const CHECKED_FROM: usize = 16;
 
 /// Where a table lies: byte offset from the archive's start, and entries.
 #[derive(
@@ -39,7 +49,7 @@ pub struct Header {
     pub magic: [u8; 8],
     /// [`FORMAT`].
     pub format: u32,
-    /// [`checksum`] of all bytes behind the header.
+    /// [`checksum`] of all bytes from [`CHECKED_FROM`] on.
     pub checksum: u32,
     /// Bytes of the whole archive.
     pub length: u64,
@@ -187,6 +197,10 @@ pub struct Guest {
     pub platform: u32,
     /// vCPUs, 1 to [`crate::address_map::MAX_VCPUS`].
     pub vcpus: u32,
+    /// seL4 priority of its vCPUs and servers, one of [`GUEST_PRIORITIES`].
+    pub priority: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Bytes of RAM, from guest-physical 0; a multiple of 4 KiB.
     pub memory_bytes: u64,
     /// Bytes of shadow MMU metadata that its server needs.
@@ -314,10 +328,8 @@ impl<'a> Archive<'a> {
         }
         let length = usize::try_from(header.length).map_err(|_| ArchiveError::Truncated)?;
         let bytes = bytes.get(..length).ok_or(ArchiveError::Truncated)?;
-        let body = bytes
-            .get(size_of::<Header>()..)
-            .ok_or(ArchiveError::Truncated)?;
-        if checksum(body) != header.checksum {
+        let checked = bytes.get(CHECKED_FROM..).ok_or(ArchiveError::Truncated)?;
+        if checksum(checked) != header.checksum {
             return Err(ArchiveError::Checksum);
         }
         let archive = Self {

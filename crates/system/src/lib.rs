@@ -5,6 +5,10 @@
 //! task's ELF; [`cspace`] says which capability lies in which slot of which
 //! process; [`address_map`] says what lies where in every process.
 //!
+//! With the feature `host`, [`manifest`] reads and validates TOML, [`program`]
+//! flattens process images, [`compile`] writes the compiled form, and
+//! [`root_image`] puts it into the root task's ELF.
+//!
 //! Invariants: the target never parses text; every offset and count of the
 //! compiled form is checked before it is used.
 
@@ -12,6 +16,18 @@
 #![forbid(unsafe_code)]
 
 pub mod address_map;
+#[cfg(feature = "host")]
+pub mod budget;
+#[cfg(feature = "host")]
+pub mod compile;
 pub mod compiled;
 pub mod cspace;
+#[cfg(feature = "host")]
+pub mod manifest;
 pub mod name;
+#[cfg(feature = "host")]
+pub mod program;
+#[cfg(feature = "host")]
+pub mod root_image;
+#[cfg(all(test, feature = "host"))]
+mod testing;

@@ -1,0 +1,460 @@
+//! From a validated system to the bytes of its archive.
+//!
+//! Job: lays out the tables of [`crate::compiled`] and the bytes they point
+//! to. Guests come placed ([`GuestPayload`]), processes come as
+//! [`Program`]s; nothing is parsed here. Runs of equal bytes, such as the same
+//! image in several guests, are stored once.
+
+use std::collections::HashMap;
+
+use zerocopy::{Immutable, IntoBytes};
+
+use crate::budget::{self, Budget};
+use crate::compiled::{
+    self, CHECKED_FROM, FORMAT, GpaRange, Guest, Header, Injection, Load, MAGIC, Patch, PatchKind,
+    Platform, Segment, Table, VcpuStart, checksum,
+};
+use crate::manifest::{self, Diagnostics, Problem, System};
+use crate::program::{PAGE, Program};
+
+/// Most bytes of an archive: seL4 5.0.0 keeps a slot of the root task's CNode
+/// (65,536 slots) for each of its pages, and about 200 MiB fit.
+pub const MAX_ARCHIVE: u64 = 200 << 20;
+
+/// One run of guest memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestLoad {
+    /// Guest-physical address, a multiple of 4096.
+    pub gpa: u64,
+    /// Bytes; whole pages are best, but any length is stored as it is.
+    pub bytes: Vec<u8>,
+}
+
+/// A guest whose image has been read and placed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuestPayload {
+    /// Its platform.
+    pub platform: Platform,
+    /// Bytes of its RAM.
+    pub memory_bytes: u64,
+    /// What lies in RAM at its first instruction.
+    pub loads: Vec<GuestLoad>,
+    /// Page-aligned ranges that it may never write.
+    pub read_only: Vec<GpaRange>,
+    /// Words that the root task fills in: address, kind.
+    pub patches: Vec<(u64, PatchKind)>,
+    /// Where its first vCPU starts.
+    pub start: VcpuStart,
+}
+
+/// The process images of a system, in the order of [`compiled::ProgramKind::ALL`].
+pub type Programs = [Program; compiled::ProgramKind::ALL.len()];
+
+/// The bytes of an archive, 8-aligned as [`compiled::Archive::read`] wants them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveImage(Vec<u64>);
+
+impl ArchiveImage {
+    /// The bytes; whole pages.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// Compiles `system`, whose guests' images are `payloads` in the same order.
+///
+/// # Errors
+/// [`Problem::ComposeArchiveTooLarge`] and [`Problem::ComposeMachineTooSmall`], with the
+/// guest or key that they are about.
+///
+/// # Panics
+/// If there are not as many payloads as guests: a mistake of the caller.
+pub fn compile(
+    system: &System,
+    programs: &Programs,
+    payloads: &[GuestPayload],
+) -> Result<ArchiveImage, Diagnostics> {
+    assert_eq!(system.guests.len(), payloads.len(), "one payload per guest");
+    let mut tables = Tables::default();
+    for program in programs {
+        tables.add_program(program);
+    }
+    for (guest, payload) in system.guests.iter().zip(payloads) {
+        tables.add_guest(guest, payload);
+    }
+    for injection in &system.injections {
+        tables.injections.push(Injection {
+            guest: injection.guest as u32,
+            program: injection.process as u32,
+            after_faults: injection.after_faults,
+        });
+    }
+    let bytes = tables.size();
+    if bytes > MAX_ARCHIVE {
+        return Err(system.refuse_guest(
+            biggest(payloads),
+            Problem::ComposeArchiveTooLarge {
+                bytes,
+                limit: MAX_ARCHIVE,
+            },
+        ));
+    }
+    Budget::of_compiled(system, programs, payloads, bytes).check(system)?;
+    Ok(tables.write())
+}
+
+/// Index of the guest with the most bytes in the archive.
+fn biggest(payloads: &[GuestPayload]) -> usize {
+    let bytes = |payload: &GuestPayload| {
+        payload
+            .loads
+            .iter()
+            .map(|load| load.bytes.len())
+            .sum::<usize>()
+    };
+    (0..payloads.len())
+        .max_by_key(|&index| bytes(&payloads[index]))
+        .unwrap_or(0)
+}
+
+/// Tables under construction; offsets of bytes count from the first run.
+#[derive(Default)]
+struct Tables<'a> {
+    programs: Vec<compiled::Program>,
+    segments: Vec<Segment>,
+    guests: Vec<Guest>,
+    loads: Vec<Load>,
+    ranges: Vec<GpaRange>,
+    patches: Vec<Patch>,
+    injections: Vec<Injection>,
+    blobs: Blobs<'a>,
+}
+
+impl<'a> Tables<'a> {
+    fn add_program(&mut self, program: &'a Program) {
+        self.programs.push(compiled::Program {
+            entry: program.entry,
+            first_segment: self.segments.len() as u32,
+            segments: program.segments.len() as u32,
+            stack_pages: program.stack_pages,
+            reserved: 0,
+        });
+        for segment in &program.segments {
+            self.segments.push(Segment {
+                address: segment.address,
+                memory_bytes: segment.memory_bytes,
+                offset: self.blobs.add(&segment.bytes),
+                file_bytes: segment.bytes.len() as u32,
+                writable: u32::from(segment.writable),
+                reserved: 0,
+            });
+        }
+    }
+
+    fn add_guest(&mut self, guest: &manifest::Guest, payload: &'a GuestPayload) {
+        let pools = guest.pools(payload.memory_bytes);
+        let run = |offset: usize, count: usize| Table {
+            offset: offset as u32,
+            count: count as u32,
+        };
+        self.guests.push(Guest {
+            name: guest.compiled_name(),
+            platform: payload.platform as u32,
+            vcpus: guest.vcpus,
+            priority: guest.priority,
+            reserved: 0,
+            memory_bytes: payload.memory_bytes,
+            metadata_bytes: budget::metadata_bytes(&pools, guest.vcpus),
+            pools,
+            loads: run(self.loads.len(), payload.loads.len()),
+            read_only: run(self.ranges.len(), payload.read_only.len()),
+            patches: run(self.patches.len(), payload.patches.len()),
+            start: payload.start,
+        });
+        for load in &payload.loads {
+            let offset = self.blobs.add(&load.bytes);
+            self.loads.push(Load {
+                gpa: load.gpa,
+                offset,
+                bytes: load.bytes.len() as u32,
+            });
+        }
+        self.ranges.extend_from_slice(&payload.read_only);
+        let patch = |&(gpa, kind): &(u64, PatchKind)| Patch {
+            gpa,
+            kind: kind as u32,
+            reserved: 0,
+        };
+        self.patches.extend(payload.patches.iter().map(patch));
+    }
+
+    /// Bytes in front of the runs, whole pages.
+    fn tables_bytes(&self) -> u64 {
+        let bytes = size_of::<Header>()
+            + size_of_val(&*self.programs)
+            + size_of_val(&*self.segments)
+            + size_of_val(&*self.guests)
+            + size_of_val(&*self.loads)
+            + size_of_val(&*self.ranges)
+            + size_of_val(&*self.patches)
+            + size_of_val(&*self.injections);
+        (bytes as u64).next_multiple_of(PAGE)
+    }
+
+    /// Bytes of the archive.
+    fn size(&self) -> u64 {
+        self.tables_bytes() + self.blobs.end
+    }
+
+    fn write(mut self) -> ArchiveImage {
+        let (start, length) = (self.tables_bytes(), self.size());
+        for segment in &mut self.segments {
+            segment.offset += start as u32;
+        }
+        for load in &mut self.loads {
+            load.offset += start as u32;
+        }
+        let mut words = vec![0_u64; length as usize / 8];
+        let bytes = words.as_mut_bytes();
+        let mut at = size_of::<Header>();
+        let mut header = Header {
+            magic: MAGIC,
+            format: FORMAT,
+            checksum: 0,
+            length,
+            programs: put(bytes, &mut at, &self.programs),
+            segments: put(bytes, &mut at, &self.segments),
+            guests: put(bytes, &mut at, &self.guests),
+            loads: put(bytes, &mut at, &self.loads),
+            ranges: put(bytes, &mut at, &self.ranges),
+            patches: put(bytes, &mut at, &self.patches),
+            injections: put(bytes, &mut at, &self.injections),
+        };
+        for (offset, run) in &self.blobs.runs {
+            let offset = (start + offset) as usize;
+            bytes[offset..offset + run.len()].copy_from_slice(run);
+        }
+        bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+        header.checksum = checksum(&bytes[CHECKED_FROM..]);
+        bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+        ArchiveImage(words)
+    }
+}
+
+/// Writes `entries` at `*at` and moves it behind them.
+fn put<T: IntoBytes + Immutable>(bytes: &mut [u8], at: &mut usize, entries: &[T]) -> Table {
+    let table = Table {
+        offset: *at as u32,
+        count: entries.len() as u32,
+    };
+    let source = entries.as_bytes();
+    bytes[*at..*at + source.len()].copy_from_slice(source);
+    *at += source.len();
+    table
+}
+
+/// Runs of file bytes, each from a page boundary on, equal ones once.
+#[derive(Default)]
+struct Blobs<'a> {
+    runs: Vec<(u64, &'a [u8])>,
+    known: HashMap<&'a [u8], u64>,
+    end: u64,
+}
+
+impl<'a> Blobs<'a> {
+    /// Offset of `run` from the first run. Past 4 GiB it is meaningless, but
+    /// such an archive is refused for its size before it is written.
+    fn add(&mut self, run: &'a [u8]) -> u32 {
+        let offset = *self.known.entry(run).or_insert_with(|| {
+            let offset = self.end;
+            self.runs.push((offset, run));
+            self.end += (run.len() as u64).next_multiple_of(PAGE);
+            offset
+        });
+        u32::try_from(offset).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::compiled::{Archive, ArchiveError, ProgramKind};
+    use crate::manifest::{InMemory, load_from};
+    use crate::program::ProgramSegment;
+    use crate::testing::payload;
+
+    const MANIFEST: &str = r#"
+        schema = 1
+        [[guest]]
+        name = "one"
+        solo5-test = "hello"
+        priority = 7
+        [[guest]]
+        name = "two"
+        build = "guests/hello"
+        shadow = { tables = 100, spaces = 4, extra-copies = 10 }
+        [[inject]]
+        guest = "two"
+        process = "vmm"
+        after-faults = 3
+    "#;
+
+    fn system(text: &str) -> System {
+        let path = Path::new("m.toml");
+        let files = InMemory([(path.to_owned(), text.as_bytes().to_vec())].into());
+        load_from(&files, path, None).unwrap()
+    }
+
+    fn programs() -> Programs {
+        ProgramKind::ALL.map(|kind| Program {
+            entry: 0x40_0000,
+            segments: vec![
+                ProgramSegment {
+                    address: 0x40_0000,
+                    memory_bytes: 0x1000,
+                    bytes: kind.name().into(),
+                    writable: false,
+                },
+                ProgramSegment {
+                    address: 0x40_1000,
+                    memory_bytes: 0x3000,
+                    bytes: Vec::new(),
+                    writable: true,
+                },
+            ],
+            stack_pages: 4,
+        })
+    }
+
+    fn archive() -> ArchiveImage {
+        compile(
+            &system(MANIFEST),
+            &programs(),
+            &[payload(vec![1; 5000]), payload(vec![2; 4096])],
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let image = archive();
+        let archive = Archive::read(image.as_bytes()).unwrap();
+        for (kind, program) in ProgramKind::ALL.iter().zip(archive.programs) {
+            let [text, data] = archive.segments_of(program) else {
+                panic!("two segments each")
+            };
+            assert_eq!(archive.segment_bytes(text), kind.name().as_bytes());
+            assert_eq!(
+                (text.writable, data.writable, data.memory_bytes),
+                (0, 1, 0x3000)
+            );
+        }
+        let [one, two] = archive.guests else {
+            panic!("two guests")
+        };
+        assert_eq!(
+            (one.name.as_str(), one.priority, one.memory_bytes),
+            ("one", 7, 32 << 20)
+        );
+        assert_eq!(archive.load_bytes(&archive.loads_of(one)[0]), [1; 5000]);
+        assert_eq!(archive.load_bytes(&archive.loads_of(two)[0]), [2; 4096]);
+        assert_eq!(
+            archive.read_only_of(two),
+            [GpaRange {
+                start: 0x10_0000,
+                end: 0x10_1000
+            }]
+        );
+        assert_eq!(archive.patches_of(two)[0].gpa, 0x10_0008);
+        assert_eq!(two.start.rip, 0x10_0020);
+        assert_eq!(
+            (two.pools.pts, two.pools.spaces, two.pools.frames),
+            (100, 4, 8192)
+        );
+        let [injection] = archive.injections else {
+            panic!("one injection")
+        };
+        assert_eq!(
+            (injection.guest, injection.program, injection.after_faults),
+            (1, 1, 3)
+        );
+    }
+
+    #[test]
+    fn bytes_lie_on_pages_and_the_archive_is_whole_pages() {
+        let image = archive();
+        let archive = Archive::read(image.as_bytes()).unwrap();
+        assert!(image.as_bytes().len().is_multiple_of(4096));
+        for load in archive
+            .guests
+            .iter()
+            .flat_map(|guest| archive.loads_of(guest))
+        {
+            assert!(load.offset.is_multiple_of(4096));
+        }
+    }
+
+    #[test]
+    fn equal_bytes_are_stored_once() {
+        let (system, programs) = (system(MANIFEST), programs());
+        let size = |second: u8| {
+            let payloads = [payload(vec![1; 1 << 20]), payload(vec![second; 1 << 20])];
+            compile(&system, &programs, &payloads)
+                .unwrap()
+                .as_bytes()
+                .len()
+        };
+        assert_eq!(size(2) - size(1), 1 << 20);
+    }
+
+    #[test]
+    fn an_archive_that_is_too_large_names_its_largest_guest() {
+        let payloads = [
+            payload(vec![1; 1000]),
+            payload(vec![2; MAX_ARCHIVE as usize]),
+        ];
+        let refused = compile(&system(MANIFEST), &programs(), &payloads).unwrap_err();
+        let [record] = &refused.records()[..] else {
+            panic!("{refused}")
+        };
+        assert_eq!(
+            (record.code, record.key.as_str()),
+            ("compose-archive-too-large", "guest.two.build")
+        );
+    }
+
+    #[test]
+    fn a_system_larger_than_the_machine_is_refused() {
+        let mut large = payload(vec![1]);
+        large.memory_bytes = 600 << 20;
+        let refused =
+            compile(&system(MANIFEST), &programs(), &[large, payload(vec![2])]).unwrap_err();
+        let [record] = &refused.records()[..] else {
+            panic!("{refused}")
+        };
+        assert_eq!(
+            (record.code, record.key.as_str()),
+            ("machine-too-small", "machine.memory")
+        );
+        assert!(
+            record.why.starts_with("guest `one` 6"),
+            "the largest share first: {}",
+            record.why
+        );
+    }
+
+    #[test]
+    fn damage_is_found_at_every_byte() {
+        let mut words = archive().0;
+        for index in (0..words.len()).step_by(7) {
+            words[index] ^= 1 << (index % 64);
+            assert!(Archive::read(words.as_bytes()).is_err(), "word {index}");
+            words[index] ^= 1 << (index % 64);
+        }
+        assert!(Archive::read(words.as_bytes()).is_ok());
+        let short = &words.as_bytes()[..words.len() * 8 - 8];
+        assert_eq!(Archive::read(short).err(), Some(ArchiveError::Truncated));
+    }
+}

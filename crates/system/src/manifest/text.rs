@@ -1,0 +1,147 @@
+//! Writes manifests: a system as one file, or one made for an image alone.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::compiled::{Platform, ProgramKind};
+
+use super::model::{Guest, GuestSource, System};
+use super::schema::SCHEMA;
+use super::size::Size;
+
+#[derive(Serialize)]
+struct ManifestText<'s> {
+    schema: u64,
+    name: &'s str,
+    machine: Option<MachineText<'s>>,
+    guest: Vec<GuestText<'s>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inject: Vec<InjectionText<'s>>,
+}
+
+#[derive(Serialize)]
+struct MachineText<'s> {
+    memory: String,
+    profile: &'s str,
+    cpu: Option<&'s str>,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct GuestText<'s> {
+    name: &'s str,
+    platform: Option<&'static str>,
+    image: Option<String>,
+    build: Option<String>,
+    solo5_test: Option<&'s str>,
+    memory: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    args: &'s [String],
+    vcpus: Option<u32>,
+    priority: Option<u32>,
+    shadow: Option<ShadowText>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ShadowText {
+    tables: u32,
+    spaces: u32,
+    extra_copies: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct InjectionText<'s> {
+    guest: &'s str,
+    process: &'static str,
+    after_faults: u64,
+}
+
+fn platform_name(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Solo5Hvt => "solo5-hvt",
+        Platform::Pc64 => "pc64",
+    }
+}
+
+fn write(manifest: &ManifestText<'_>) -> String {
+    toml::to_string(manifest).expect("manifests hold only texts, numbers and tables")
+}
+
+impl<'s> GuestText<'s> {
+    fn new(guest: &'s Guest) -> Self {
+        let mut text = Self {
+            name: &guest.name,
+            platform: guest.platform.map(platform_name),
+            memory: guest.memory_bytes.map(|bytes| Size(bytes).to_string()),
+            args: &guest.args,
+            vcpus: Some(guest.vcpus),
+            priority: Some(guest.priority),
+            shadow: Some(ShadowText {
+                tables: guest.shadow.tables,
+                spaces: guest.shadow.spaces,
+                extra_copies: guest.shadow.extra_copies,
+            }),
+            ..Self::default()
+        };
+        match &guest.source {
+            GuestSource::Image(path) => text.image = Some(path.display().to_string()),
+            GuestSource::Build(path) => text.build = Some(path.display().to_string()),
+            GuestSource::Solo5Test(name) => text.solo5_test = Some(name),
+        }
+        text
+    }
+}
+
+impl System {
+    /// The system as one manifest, fragments merged and defaults written out.
+    /// Paths of images are as seen from where the tool runs.
+    pub fn to_toml(&self) -> String {
+        write(&ManifestText {
+            schema: SCHEMA,
+            name: &self.name,
+            machine: Some(MachineText {
+                memory: Size(self.machine.memory_bytes).to_string(),
+                profile: &self.machine.profile,
+                cpu: self.machine.cpu.as_deref(),
+            }),
+            guest: self.guests.iter().map(GuestText::new).collect(),
+            inject: self
+                .injections
+                .iter()
+                .map(|injection| InjectionText {
+                    guest: &self.guests[injection.guest].name,
+                    process: ProgramKind::name(injection.process),
+                    after_faults: injection.after_faults,
+                })
+                .collect(),
+        })
+    }
+}
+
+/// A manifest that runs the image file `image` alone. `memory_bytes` is what
+/// the user asked for or what the image needs.
+pub fn for_image(image: &Path, platform: Platform, memory_bytes: u64, args: &[String]) -> String {
+    // Enough for the guest and for its server; whole 64 MiB look better.
+    let machine = (memory_bytes + memory_bytes / 8 + (128 << 20)).next_multiple_of(64 << 20);
+    write(&ManifestText {
+        schema: SCHEMA,
+        name: "image",
+        machine: Some(MachineText {
+            memory: Size(machine.max(512 << 20)).to_string(),
+            profile: "pc",
+            cpu: None,
+        }),
+        guest: vec![GuestText {
+            name: "guest",
+            platform: Some(platform_name(platform)),
+            image: Some(image.display().to_string()),
+            memory: Some(Size(memory_bytes).to_string()),
+            args,
+            ..GuestText::default()
+        }],
+        inject: Vec::new(),
+    })
+}
