@@ -248,8 +248,8 @@ fn group7_register(modrm: u8, prefixes: &Prefixes) -> Decoded {
         0xc9 if plain => Operation::Mwait,
         0xd0 if plain => Operation::Xgetbv,
         0xd1 if plain => Operation::Xsetbv,
-        0xf8 if plain => Operation::Swapgs,
-        0xf9 if plain => Operation::Rdtscp,
+        0xf8 => Operation::Swapgs,
+        0xf9 => Operation::Rdtscp,
         _ => return UNCLAIMED,
     })
 }
