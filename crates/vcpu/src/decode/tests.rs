@@ -389,11 +389,11 @@ fn assert_numbers(iced: &Iced, system: u8, general: u8, bytes: &[u8]) {
     assert_general(ours, general, Some(8), bytes);
 }
 
-fn assert_general(register: Register, number: u8, bytes: Option<u8>, bytes: &[u8]) {
+fn assert_general(register: Register, number: u8, size: Option<u8>, bytes: &[u8]) {
     assert!(register.is_gpr(), "{bytes:02x?}");
     assert_eq!(register.number(), usize::from(number), "{bytes:02x?}");
-    if let Some(bytes) = bytes {
-        assert_eq!(register.size(), usize::from(bytes), "{bytes:02x?}");
+    if let Some(size) = size {
+        assert_eq!(register.size(), usize::from(size), "{bytes:02x?}");
     }
 }
 
