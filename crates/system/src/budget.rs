@@ -27,17 +27,27 @@ pub const DRIVERS: u64 = 2;
 /// Processes that every guest has.
 pub const PROCESSES_PER_GUEST: u64 = 2;
 
-/// Bytes of shadow MMU metadata for `pools` and `vcpus`, whole pages.
-pub fn metadata_bytes(pools: &Pools, vcpus: u32) -> u64 {
-    let tables = u64::from(pools.spaces)
-        + u64::from(pools.pdpts)
-        + u64::from(pools.pds)
-        + u64::from(pools.pts);
-    let bytes = u64::from(pools.frames) * 64
-        + tables * (64 + 512 * 4)
-        + u64::from(pools.extra_copies) * 16
-        + u64::from(vcpus) * 32_768;
-    (65_536 + bytes).next_multiple_of(PAGE)
+/// The pools as the shadow MMU counts them; `None` if it has no numbers for
+/// so many.
+fn shadow_pools(pools: &Pools) -> Option<shadow_core::Pools> {
+    Some(shadow_core::Pools {
+        frames: pools.frames,
+        extra_copies: pools.extra_copies,
+        spaces: pools.spaces.try_into().ok()?,
+        pdpts: pools.pdpts.try_into().ok()?,
+        pds: pools.pds.try_into().ok()?,
+        pts: pools.pts.try_into().ok()?,
+    })
+}
+
+/// Bytes of records that the shadow MMU keeps for `pools`, whole pages.
+///
+/// # Panics
+/// If the pools are larger than a manifest may ask for.
+pub fn metadata_bytes(pools: &Pools) -> u64 {
+    let pools =
+        shadow_pools(pools).expect("the schema limits pools to what the shadow MMU can number");
+    (pools.required_bytes() as u64).next_multiple_of(PAGE)
 }
 
 /// What a system takes, by share.
@@ -88,7 +98,7 @@ impl Budget {
             ("archive".to_owned(), archive),
         ];
         for (guest, memory) in system.guests.iter().zip(memory) {
-            let bytes = memory + guest_overhead(&guest.pools(memory), guest.vcpus) + server + vmm;
+            let bytes = memory + guest_overhead(&guest.pools(memory)) + server + vmm;
             shares.push((format!("guest `{}`", guest.name), bytes));
         }
         Self { shares, archive }
@@ -121,13 +131,58 @@ impl Budget {
 }
 
 /// What a guest's server owns or needs besides guest frames and its image.
-fn guest_overhead(pools: &Pools, vcpus: u32) -> u64 {
+fn guest_overhead(pools: &Pools) -> u64 {
     let tables = u64::from(pools.spaces)
         + u64::from(pools.pdpts)
         + u64::from(pools.pds)
         + u64::from(pools.pts);
-    let metadata = metadata_bytes(pools, vcpus);
+    let metadata = metadata_bytes(pools);
     let window_tables = u64::from(pools.frames) / 512 + 4;
     let cnodes = (SLOT << ServerSlots::new(pools).radix()) + (SLOT << vmm::RADIX);
     tables * PAGE + metadata + metadata / 512 + window_tables * PAGE + cnodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address_map::{METADATA_LIMIT, WINDOW_LIMIT};
+    use crate::manifest::Shadow;
+    use crate::manifest::schema::{Kind, SHADOW};
+
+    /// The least and the most of what a manifest can ask for.
+    fn limits() -> [Shadow; 2] {
+        let of = |name| match SHADOW.key(name).unwrap().kind {
+            Kind::Integer { min, max, .. } => [min as u32, max as u32],
+            _ => panic!("{name} is a number"),
+        };
+        let (tables, spaces, extra_copies) = (of("tables"), of("spaces"), of("extra-copies"));
+        [0, 1].map(|i| Shadow {
+            tables: tables[i],
+            spaces: spaces[i],
+            extra_copies: extra_copies[i],
+        })
+    }
+
+    #[test]
+    fn the_shadow_mmu_accepts_every_manifests_pools() {
+        for shadow in limits().into_iter().chain([Shadow::default()]) {
+            for memory in [2 << 20, WINDOW_LIMIT] {
+                let pools = shadow_pools(&shadow.pools(memory, 1)).unwrap();
+                assert_eq!(pools.check(), Ok(()), "{shadow:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn metadata_always_fits_its_region() {
+        let largest = limits()[1].pools(WINDOW_LIMIT, 1);
+        assert!(metadata_bytes(&largest) <= METADATA_LIMIT);
+    }
+
+    #[test]
+    fn one_guest_of_each_size_fits_where_it_should() {
+        // 32 MiB of guest memory and default pools cost less than 16 MiB more.
+        let overhead = guest_overhead(&Shadow::default().pools(32 << 20, 1));
+        assert!((4 << 20..16 << 20).contains(&overhead), "{overhead}");
+    }
 }

@@ -164,7 +164,7 @@ impl<'a> Tables<'a> {
             priority: guest.priority,
             reserved: 0,
             memory_bytes: payload.memory_bytes,
-            metadata_bytes: budget::metadata_bytes(&pools, guest.vcpus),
+            metadata_bytes: budget::metadata_bytes(&pools),
             pools,
             loads: run(self.loads.len(), payload.loads.len()),
             read_only: run(self.ranges.len(), payload.read_only.len()),

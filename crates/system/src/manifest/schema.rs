@@ -222,8 +222,8 @@ pub static SHADOW: Section = Section {
             name: "tables",
             kind: Kind::Integer {
                 min: 18,
-                max: 65_536,
-                why: "one instruction of a vCPU may need 18 tables at once, and more than 65536 do not pay",
+                max: 32_768,
+                why: "one instruction of a vCPU may need 18 tables at once, and the server numbers 32768",
             },
             default: "512",
             doc: "Page tables; each shadows 2 MiB of one address space.",
@@ -231,9 +231,9 @@ pub static SHADOW: Section = Section {
         Key {
             name: "spaces",
             kind: Kind::Integer {
-                min: 2,
+                min: 3,
                 max: 256,
-                why: "a guest has a kernel view and a user view at least, and seL4 numbers 510 spaces in all",
+                why: "a guest CR3 has up to three views, and seL4 numbers 510 spaces in all",
             },
             default: "16",
             doc: "Address spaces; one per guest CR3 and view that stays in memory.",
@@ -241,9 +241,9 @@ pub static SHADOW: Section = Section {
         Key {
             name: "extra-copies",
             kind: Kind::Integer {
-                min: 0,
+                min: 8,
                 max: 1 << 20,
-                why: "each takes 32 bytes of the server's CNode",
+                why: "one instruction may need eight, and each takes 32 bytes of the server's CNode",
             },
             default: "1024",
             doc: "Mappings of frames beyond the one that every frame has, shared by all frames.",

@@ -198,7 +198,7 @@ impl Rules<'_> {
             self.report.add(problem, "guest", first_too_many.at);
         }
         self.guest_names(entries);
-        let guests = entries
+        let guests: Vec<Guest> = entries
             .iter()
             .filter_map(|entry| self.guest(entry))
             .collect();

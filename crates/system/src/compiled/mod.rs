@@ -9,7 +9,12 @@
 //! task reads it through [`Archive`], which checks every offset once, so that a
 //! damaged archive is refused before anything is built from it.
 
+mod archive;
+mod check;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use archive::{Archive, ArchiveError};
 
 use crate::cspace::Pools;
 use crate::name::Name;
@@ -261,6 +266,16 @@ pub enum PatchKind {
     TscHz = 1,
 }
 
+impl PatchKind {
+    /// The kind of number `number`.
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::TscHz),
+            _ => None,
+        }
+    }
+}
+
 /// A process that a test lets die.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -278,155 +293,4 @@ pub fn checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
     })
-}
-
-/// Why an archive is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArchiveError {
-    /// It is shorter than its header says, or than a header.
-    Truncated,
-    /// It does not start with [`MAGIC`].
-    Magic,
-    /// It has another format version.
-    Format(u32),
-    /// Its bytes are not the ones that were written.
-    Checksum,
-    /// A table or a run of bytes lies outside the archive, or is misaligned.
-    OutOfBounds(&'static str),
-}
-
-/// A checked archive.
-#[derive(Clone, Copy)]
-pub struct Archive<'a> {
-    bytes: &'a [u8],
-    /// The program table.
-    pub programs: &'a [Program],
-    /// The segment table.
-    pub segments: &'a [Segment],
-    /// The guest table.
-    pub guests: &'a [Guest],
-    loads: &'a [Load],
-    ranges: &'a [GpaRange],
-    patches: &'a [Patch],
-    /// The injection table.
-    pub injections: &'a [Injection],
-}
-
-impl<'a> Archive<'a> {
-    /// Checks `bytes`, which may be longer than the archive, and gives access
-    /// to its tables. `bytes` must be 8-aligned.
-    ///
-    /// # Errors
-    /// See [`ArchiveError`].
-    pub fn read(bytes: &'a [u8]) -> Result<Self, ArchiveError> {
-        let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| ArchiveError::Truncated)?;
-        if header.magic != MAGIC {
-            return Err(ArchiveError::Magic);
-        }
-        if header.format != FORMAT {
-            return Err(ArchiveError::Format(header.format));
-        }
-        let length = usize::try_from(header.length).map_err(|_| ArchiveError::Truncated)?;
-        let bytes = bytes.get(..length).ok_or(ArchiveError::Truncated)?;
-        let checked = bytes.get(CHECKED_FROM..).ok_or(ArchiveError::Truncated)?;
-        if checksum(checked) != header.checksum {
-            return Err(ArchiveError::Checksum);
-        }
-        let archive = Self {
-            bytes,
-            programs: table(bytes, header.programs, "programs")?,
-            segments: table(bytes, header.segments, "segments")?,
-            guests: table(bytes, header.guests, "guests")?,
-            loads: table(bytes, header.loads, "loads")?,
-            ranges: table(bytes, header.ranges, "ranges")?,
-            patches: table(bytes, header.patches, "patches")?,
-            injections: table(bytes, header.injections, "injections")?,
-        };
-        archive.check_references()?;
-        Ok(archive)
-    }
-
-    fn check_references(&self) -> Result<(), ArchiveError> {
-        for program in self.programs {
-            let run = Table {
-                offset: program.first_segment,
-                count: program.segments,
-            };
-            slice(self.segments, run, "segments of a program")?;
-        }
-        for segment in self.segments {
-            self.file(segment.offset, segment.file_bytes, "bytes of a segment")?;
-        }
-        for guest in self.guests {
-            slice(self.ranges, guest.read_only, "read-only ranges of a guest")?;
-            slice(self.patches, guest.patches, "patches of a guest")?;
-            for load in slice(self.loads, guest.loads, "loads of a guest")? {
-                self.file(load.offset, load.bytes, "bytes of a load")?;
-            }
-        }
-        Ok(())
-    }
-
-    fn file(&self, offset: u32, length: u32, what: &'static str) -> Result<&'a [u8], ArchiveError> {
-        let start = offset as usize;
-        start
-            .checked_add(length as usize)
-            .and_then(|end| self.bytes.get(start..end))
-            .ok_or(ArchiveError::OutOfBounds(what))
-    }
-
-    /// The segments of `program`.
-    pub fn segments_of(&self, program: &Program) -> &'a [Segment] {
-        let run = Table {
-            offset: program.first_segment,
-            count: program.segments,
-        };
-        slice(self.segments, run, "").unwrap_or(&[])
-    }
-
-    /// The file bytes of `segment`.
-    pub fn segment_bytes(&self, segment: &Segment) -> &'a [u8] {
-        self.file(segment.offset, segment.file_bytes, "")
-            .unwrap_or(&[])
-    }
-
-    /// The loads of `guest`.
-    pub fn loads_of(&self, guest: &Guest) -> &'a [Load] {
-        slice(self.loads, guest.loads, "").unwrap_or(&[])
-    }
-
-    /// The bytes of `load`.
-    pub fn load_bytes(&self, load: &Load) -> &'a [u8] {
-        self.file(load.offset, load.bytes, "").unwrap_or(&[])
-    }
-
-    /// The read-only ranges of `guest`.
-    pub fn read_only_of(&self, guest: &Guest) -> &'a [GpaRange] {
-        slice(self.ranges, guest.read_only, "").unwrap_or(&[])
-    }
-
-    /// The patches of `guest`.
-    pub fn patches_of(&self, guest: &Guest) -> &'a [Patch] {
-        slice(self.patches, guest.patches, "").unwrap_or(&[])
-    }
-}
-
-fn table<'a, T: FromBytes + Immutable + KnownLayout>(
-    bytes: &'a [u8],
-    table: Table,
-    what: &'static str,
-) -> Result<&'a [T], ArchiveError> {
-    let refused = ArchiveError::OutOfBounds(what);
-    let rest = bytes.get(table.offset as usize..).ok_or(refused)?;
-    <[T]>::ref_from_prefix_with_elems(rest, table.count as usize)
-        .map(|(entries, _)| entries)
-        .map_err(|_| refused)
-}
-
-fn slice<'a, T>(all: &'a [T], run: Table, what: &'static str) -> Result<&'a [T], ArchiveError> {
-    let start = run.offset as usize;
-    start
-        .checked_add(run.count as usize)
-        .and_then(|end| all.get(start..end))
-        .ok_or(ArchiveError::OutOfBounds(what))
 }
