@@ -39,3 +39,24 @@ impl cap::AsidPool {
         .map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::one;
+    use super::*;
+
+    #[test]
+    fn arguments() {
+        let slot = cap::CNode::from_bits(2).absolute_cptr_from_bits_with_depth(8, 9);
+        let seen = one(|| {
+            cap::AsidControl::from_bits(5)
+                .asid_control_make_pool(cap::Untyped::from_bits(60), &slot)
+        });
+        assert_eq!(
+            (seen.service, seen.caps, seen.args),
+            (5, vec![60, 2], vec![8, 9])
+        );
+        let seen = one(|| cap::AsidPool::from_bits(6).asid_pool_assign(cap::VSpace::from_bits(70)));
+        assert_eq!((seen.service, seen.caps, seen.args), (6, vec![70], vec![]));
+    }
+}

@@ -160,3 +160,79 @@ impl AbsoluteCPtr {
         self.alone(label::C_NODE_SAVE_CALLER)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::{one, record};
+    use super::*;
+    use crate::{Error, cap};
+
+    const ROOT: cap::CNode = cap::CNode::from_bits(2);
+
+    fn slot(index: Word) -> AbsoluteCPtr {
+        cap::CNode::from_bits(77).absolute_cptr_from_bits_with_depth(index, 9)
+    }
+
+    fn source() -> AbsoluteCPtr {
+        ROOT.absolute_cptr(crate::CPtr::from_bits(0x123))
+    }
+
+    #[test]
+    fn arguments() {
+        let seen = one(|| slot(5).copy(&source(), CapRights::read_only()));
+        assert_eq!((seen.service, seen.label), (77, label::C_NODE_COPY));
+        assert_eq!((seen.caps, seen.args), (vec![2], vec![5, 9, 0x123, 64, 2]));
+        let seen = one(|| slot(5).mint(&source(), CapRights::all(), 0xabc));
+        assert_eq!(
+            (seen.label, seen.args),
+            (label::C_NODE_MINT, vec![5, 9, 0x123, 64, 7, 0xabc])
+        );
+        let seen = one(|| slot(5).move_(&source()));
+        assert_eq!(
+            (seen.label, seen.args),
+            (label::C_NODE_MOVE, vec![5, 9, 0x123, 64])
+        );
+        let seen = one(|| slot(5).mutate(&source(), 1));
+        assert_eq!(
+            (seen.label, seen.args),
+            (label::C_NODE_MUTATE, vec![5, 9, 0x123, 64, 1])
+        );
+        for (label, act) in [
+            (
+                label::C_NODE_REVOKE,
+                AbsoluteCPtr::revoke as fn(&AbsoluteCPtr) -> Result<()>,
+            ),
+            (label::C_NODE_DELETE, AbsoluteCPtr::delete),
+            (label::C_NODE_SAVE_CALLER, AbsoluteCPtr::save_caller),
+        ] {
+            let seen = one(|| act(&slot(511)));
+            assert_eq!(
+                (seen.label, seen.caps, seen.args),
+                (label, vec![], vec![511, 9])
+            );
+        }
+    }
+
+    #[test]
+    fn guards_travel_in_the_kernels_encoding() {
+        let seen = one(|| slot(1).mint_cnode(&source(), CNodeCapData::skip(55)));
+        assert_eq!(
+            seen.args[5],
+            ABI.cap_data.guard(CNodeCapData::skip(55)).unwrap()
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_encoded_does_not_reach_the_kernel() {
+        let (result, seen) = record([0; 4], || {
+            slot(1).mint_cnode(&source(), CNodeCapData::new(2, 1))
+        });
+        assert_eq!((result, seen.len()), (Err(Error::RangeError), 0));
+        if ABI.cap_data.max_badge() != Word::MAX {
+            let (result, seen) = record([0; 4], || {
+                slot(1).mint(&source(), CapRights::all(), Word::MAX)
+            });
+            assert_eq!((result, seen.len()), (Err(Error::RangeError), 0));
+        }
+    }
+}

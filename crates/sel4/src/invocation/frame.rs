@@ -86,3 +86,51 @@ impl<T: Frame> crate::Cap<T> {
         Ok(address as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::{one, record};
+    use super::*;
+
+    const FRAME: cap::Granule = cap::Granule::from_bits(30);
+    const SPACE: cap::VSpace = cap::VSpace::from_bits(3);
+
+    #[test]
+    fn arguments() {
+        let attrs = VmAttributes::UNCACHEABLE;
+        let seen = one(|| FRAME.frame_map(SPACE, 0x40_0000, CapRights::read_write(), attrs));
+        assert_eq!(
+            (seen.service, seen.label, seen.caps),
+            (30, label::X86_PAGE_MAP, vec![3])
+        );
+        assert_eq!(seen.args, [0x40_0000, 3, 3]);
+        let seen = one(|| FRAME.frame_unmap());
+        assert_eq!((seen.label, seen.args), (label::X86_PAGE_UNMAP, vec![]));
+        let (address, _) = record([0x1f00_0000, 0, 0, 0], || FRAME.frame_get_address());
+        assert_eq!(address, Ok(0x1f00_0000));
+    }
+
+    #[test]
+    fn remap_is_what_the_kernel_has() {
+        let seen = one(|| {
+            FRAME.frame_remap(
+                SPACE,
+                0x40_0000,
+                CapRights::read_only(),
+                VmAttributes::DEFAULT,
+            )
+        });
+        match ABI.remap {
+            Remap::Invocation => {
+                assert_eq!(
+                    (Some(seen.label), seen.args),
+                    (label::X86_PAGE_REMAP, vec![2, 0])
+                );
+            }
+            Remap::MapAgain => {
+                assert_eq!(seen.label, label::X86_PAGE_MAP);
+                assert_eq!(seen.args, [0x40_0000, 2, 0]);
+            }
+        }
+    }
+}

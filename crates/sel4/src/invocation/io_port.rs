@@ -73,3 +73,46 @@ impl cap::IOPortControl {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::{one, record};
+    use super::*;
+
+    #[test]
+    fn accesses() {
+        let ports = cap::IOPort::from_bits(40);
+        let seen = one(|| ports.ioport_out8(0x3f8, 0x41));
+        assert_eq!((seen.service, seen.label), (40, label::X86_IO_PORT_OUT8));
+        assert_eq!(seen.args, [0x3f8, 0x41]);
+        assert_eq!(
+            one(|| ports.ioport_out32(0xcf8, 0x8000_0000)).label,
+            label::X86_IO_PORT_OUT32
+        );
+        // The kernel returns the value in a whole register.
+        let (value, seen) = record([0xff60, 0, 0, 0], || ports.ioport_in8(0x3fd));
+        assert_eq!((value, seen[0].label), (Ok(0x60), label::X86_IO_PORT_IN8));
+    }
+
+    #[test]
+    fn ranges_are_minted_or_issued() {
+        let slot = cap::CNode::from_bits(2).absolute_cptr_from_bits_with_depth(300, 64);
+        let control = init_thread::slot::IO_PORT_CONTROL;
+        let seen = one(|| control.ioport_control_issue(0x3f8, 0x3ff, &slot));
+        match ABI.io_ports {
+            IoPorts::Minted => {
+                assert_eq!((seen.service, seen.label), (2, label::C_NODE_MINT));
+                assert_eq!(seen.caps, [init_thread::slot::CNODE.bits()]);
+                assert_eq!(seen.args, [300, 64, control.bits(), 64, 7, 0x03f8_03ff]);
+            }
+            IoPorts::Issued => {
+                assert_eq!(seen.service, control.bits());
+                assert_eq!(Some(seen.label), label::X86_IO_PORT_CONTROL_ISSUE);
+                assert_eq!(
+                    (seen.caps, seen.args),
+                    (vec![2], vec![0x3f8, 0x3ff, 300, 64])
+                );
+            }
+        }
+    }
+}

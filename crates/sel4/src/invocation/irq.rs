@@ -123,3 +123,29 @@ impl cap::IrqHandler {
         invoke(self.cptr(), label::IRQ_CLEAR_IRQ_HANDLER, [], []).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::one;
+    use super::*;
+
+    #[test]
+    fn arguments() {
+        let slot = cap::CNode::from_bits(2).absolute_cptr_from_bits_with_depth(8, 64);
+        let control = cap::IrqControl::from_bits(4);
+        let seen = one(|| {
+            control.irq_control_get_ioapic(0, 2, TriggerMode::Edge, Polarity::Low, 7, &slot)
+        });
+        assert_eq!(seen.label, label::X86_IRQ_ISSUE_IRQ_HANDLER_IOAPIC);
+        assert_eq!(
+            (seen.caps, seen.args),
+            (vec![2], vec![8, 64, 0, 2, 0, 1, 7])
+        );
+        let seen = one(|| control.irq_control_get_msi([1, 2, 3], 9, 7, &slot));
+        assert_eq!(seen.args, [8, 64, 1, 2, 3, 9, 7]);
+        let handler = cap::IrqHandler::from_bits(50);
+        let seen = one(|| handler.irq_handler_set_notification(cap::Notification::from_bits(51)));
+        assert_eq!((seen.service, seen.caps, seen.args), (50, vec![51], vec![]));
+        assert_eq!(one(|| handler.irq_handler_ack()).label, label::IRQ_ACK_IRQ);
+    }
+}

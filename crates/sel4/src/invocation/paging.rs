@@ -106,3 +106,38 @@ fn map<T: CapType>(
     let args = [vaddr as Word, attrs.into_word()];
     invoke(table.cptr(), label, [vspace.cptr()], args).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::one;
+    use super::*;
+
+    #[test]
+    fn levels() {
+        let space = cap::VSpace::from_bits(3);
+        let table = cap::Unspecified::from_bits(9);
+        for (level, map, unmap) in [
+            (
+                TranslationTable::Pdpt,
+                label::X86_PDPT_MAP,
+                label::X86_PDPT_UNMAP,
+            ),
+            (
+                TranslationTable::PageDirectory,
+                label::X86_PAGE_DIRECTORY_MAP,
+                label::X86_PAGE_DIRECTORY_UNMAP,
+            ),
+            (
+                TranslationTable::PageTable,
+                label::X86_PAGE_TABLE_MAP,
+                label::X86_PAGE_TABLE_UNMAP,
+            ),
+        ] {
+            let attrs = VmAttributes::DEFAULT;
+            let seen = one(|| table.translation_table_map(level, space, 0x20_0000, attrs));
+            assert_eq!((seen.service, seen.label, seen.caps), (9, map, vec![3]));
+            assert_eq!(seen.args, [0x20_0000, 0]);
+            assert_eq!(one(|| table.translation_table_unmap(level)).label, unmap);
+        }
+    }
+}

@@ -282,3 +282,116 @@ impl cap::Tcb {
         self.tcb_write_registers(resume, UserContext::WORDS, context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::{one, record};
+    use super::*;
+
+    const TCB: cap::Tcb = cap::Tcb::from_bits(90);
+    const SELF: cap::Tcb = cap::Tcb::from_bits(1);
+
+    fn configuration() -> TcbConfiguration {
+        TcbConfiguration {
+            fault_ep: CPtr::from_bits(1),
+            cspace_root: cap::CNode::from_bits(20),
+            cspace_root_data: Some(CNodeCapData::skip(60)),
+            vspace_root: cap::VSpace::from_bits(21),
+            ipc_buffer: Some((0x7000, cap::Granule::from_bits(22))),
+            authority: SELF,
+            sched: SchedParams {
+                mcp: 200,
+                priority: 100,
+            },
+        }
+    }
+
+    #[test]
+    fn configure_in_both_shapes() {
+        let guard = ABI.cap_data.guard(CNodeCapData::skip(60)).unwrap();
+        let (result, seen) = record([0; 4], || TCB.tcb_configure(&configuration()));
+        assert_eq!(result, Ok(()));
+        assert_eq!((seen[0].service, seen[0].label), (90, label::TCB_CONFIGURE));
+        assert_eq!(seen[0].caps, [20, 21, 22]);
+        match ABI.priorities {
+            Priorities::InConfigure => {
+                assert_eq!(seen[0].args, [1, 200 << 8 | 100, guard, 0, 0x7000]);
+                assert_eq!(seen.len(), 1);
+            }
+            Priorities::WithAuthority => {
+                assert_eq!(seen[0].args, [1, guard, 0, 0x7000]);
+                assert_eq!(Some(seen[1].label), label::TCB_SET_SCHED_PARAMS);
+                assert_eq!(
+                    (seen[1].caps.as_slice(), seen[1].args.as_slice()),
+                    (&[1][..], &[200, 100][..])
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_buffer_is_address_zero() {
+        let seen = one(|| TCB.tcb_set_ipc_buffer(None));
+        assert_eq!((seen.caps, seen.args), (vec![0], vec![0]));
+    }
+
+    #[test]
+    fn priorities_name_an_authority_where_the_kernel_wants_one() {
+        let seen = one(|| TCB.tcb_set_priority(SELF, 7));
+        assert_eq!((seen.label, seen.args), (label::TCB_SET_PRIORITY, vec![7]));
+        let expected: &[Word] = match ABI.priorities {
+            Priorities::InConfigure => &[],
+            Priorities::WithAuthority => &[1],
+        };
+        assert_eq!(seen.caps, expected);
+    }
+
+    #[test]
+    fn reading_some_registers_leaves_the_others() {
+        ipc_buffer().msg_regs()[4].set(0xaaaa);
+        ipc_buffer().msg_regs()[5].set(0xbbbb);
+        for (count, rax, rbx, rcx) in [
+            (3, 1, 1, 1),
+            (4, 4, 1, 1),
+            (5, 4, 0xaaaa, 1),
+            (6, 4, 0xaaaa, 0xbbbb),
+        ] {
+            let mut context = UserContext {
+                rax: 1,
+                rbx: 1,
+                rcx: 1,
+                ..Default::default()
+            };
+            let (result, seen) = record([10, 11, 12, 4], || {
+                TCB.tcb_read_registers_into(true, count, &mut context)
+            });
+            assert_eq!(result, Ok(()));
+            assert_eq!(seen[0].args, [1, count as Word]);
+            assert_eq!((context.rip, context.rsp, context.rflags), (10, 11, 12));
+            assert_eq!(
+                (context.rax, context.rbx, context.rcx),
+                (rax, rbx, rcx),
+                "{count}"
+            );
+        }
+    }
+
+    #[test]
+    fn writing_some_registers() {
+        let mut context = UserContext::default();
+        for (index, word) in context.words_mut().iter_mut().enumerate() {
+            *word = index as Word + 1;
+        }
+        for count in [1, 2, 3, 9, UserContext::WORDS] {
+            let seen = one(|| TCB.tcb_write_registers(true, count, &context));
+            assert_eq!(seen.args[..2], [1, count as Word]);
+            assert_eq!(seen.args[2..], context.words()[..count]);
+        }
+        // A count beyond the context is cut: the kernel would take the rest from stale registers.
+        let seen = one(|| TCB.tcb_write_registers(false, 100, &context));
+        assert_eq!(
+            (seen.args[1], seen.args.len()),
+            (UserContext::WORDS as Word, 2 + UserContext::WORDS)
+        );
+    }
+}

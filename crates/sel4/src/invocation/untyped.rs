@@ -62,7 +62,10 @@ mod tests {
                 1,
             )
         });
-        assert_eq!((seen.service, seen.label, seen.caps), (50, 1, vec![2]));
+        assert_eq!(
+            (seen.service, seen.label, seen.caps),
+            (50, label::UNTYPED_RETYPE, vec![2])
+        );
         assert_eq!(seen.args, [4, 9, 0, 0, 100, 1]);
     }
 }
