@@ -1,7 +1,7 @@
 //! Calls of a debug kernel. A release kernel answers them with an UnknownSyscall fault, so they
 //! exist only when the kernel's configuration has them.
 
-#[cfg(any(sel4_debug_put_char, sel4_debug_halt))]
+#[cfg(any(sel4_debug_put_char, sel4_debug_halt, sel4_debug_name_thread))]
 use crate::{abi::syscall as number, syscall};
 
 /// Whether the kernel prints characters on request.
@@ -32,5 +32,29 @@ pub fn try_debug_put_char(byte: u8) -> bool {
 pub fn debug_halt() -> ! {
     loop {
         syscall::system_call(number::DEBUG_HALT, syscall::Registers::default());
+    }
+}
+
+#[cfg(sel4_debug_name_thread)]
+impl crate::cap::Tcb {
+    /// Gives the thread a name that the debug kernel prints with its faults, cut to 99 bytes.
+    ///
+    /// The capability must be valid: the kernel halts the machine otherwise.
+    pub fn debug_name(self, name: &str) {
+        let mut bytes = [0; 104];
+        for (to, from) in bytes.iter_mut().zip(name.bytes().take(99)) {
+            *to = from;
+        }
+        let (chunks, _) = bytes.as_chunks();
+        for (register, chunk) in crate::ipc_buffer().msg_regs().iter().zip(chunks) {
+            register.set(crate::Word::from_le_bytes(*chunk));
+        }
+        syscall::system_call(
+            number::DEBUG_NAME_THREAD,
+            syscall::Registers {
+                rdi: self.bits(),
+                ..syscall::Registers::default()
+            },
+        );
     }
 }
