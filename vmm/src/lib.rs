@@ -13,6 +13,7 @@ pub mod host;
 pub mod output;
 pub mod pc64;
 pub mod platform;
+pub mod registers;
 pub mod solo5;
 pub mod uart;
 

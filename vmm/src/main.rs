@@ -1,4 +1,5 @@
-//! The virtual platform of one guest.
+//! The virtual platform of one guest: serves the exits of its vCPUs.
+
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(not(target_os = "none"))]
@@ -7,7 +8,6 @@ fn main() {
 }
 
 #[cfg(target_os = "none")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
+mod serve;
+#[cfg(target_os = "none")]
+mod services;

@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod badge;
+pub mod bytes;
 pub mod console;
 pub mod counters;
 pub mod exit;

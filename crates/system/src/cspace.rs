@@ -111,6 +111,8 @@ impl Slots {
 pub struct ServerSlots {
     /// TCBs of the vCPUs.
     pub vcpus: Slots,
+    /// CNodes of the vCPUs, to move a vCPU to another address space.
+    pub vcpu_cnodes: Slots,
     /// Replies parked until a vCPU exits.
     pub replies: Slots,
     /// PML4 objects.
@@ -136,7 +138,8 @@ impl ServerSlots {
             first: 8,
             count: MAX_VCPUS as u64,
         };
-        let replies = Slots::after(vcpus, MAX_VCPUS as u32);
+        let vcpu_cnodes = Slots::after(vcpus, MAX_VCPUS as u32);
+        let replies = Slots::after(vcpu_cnodes, MAX_VCPUS as u32);
         let spaces = Slots::after(replies, pools.spaces);
         let pdpts = Slots::after(spaces, pools.pdpts);
         let pds = Slots::after(pdpts, pools.pds);
@@ -146,6 +149,7 @@ impl ServerSlots {
         let extra_copies = Slots::after(copies, pools.extra_copies);
         Self {
             vcpus,
+            vcpu_cnodes,
             replies,
             spaces,
             pdpts,
@@ -164,9 +168,10 @@ impl ServerSlots {
     }
 
     /// Every run with its name, in ascending order, for documentation and audit.
-    pub const fn runs(&self) -> [(&'static str, Slots); 9] {
+    pub const fn runs(&self) -> [(&'static str, Slots); 10] {
         [
             ("vCPU TCBs", self.vcpus),
+            ("vCPU CNodes", self.vcpu_cnodes),
             ("parked replies", self.replies),
             ("address spaces", self.spaces),
             ("page-directory-pointer tables", self.pdpts),

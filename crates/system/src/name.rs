@@ -14,6 +14,9 @@ pub const NAME_BYTES: usize = 32;
 pub struct Name([u8; NAME_BYTES]);
 
 impl Name {
+    /// No name.
+    pub const EMPTY: Self = Self([0; NAME_BYTES]);
+
     /// The name `text`, or `None` if it is empty, too long, or holds other
     /// characters than `[a-z0-9_/-]`.
     pub fn new(text: &str) -> Option<Self> {

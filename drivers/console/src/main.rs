@@ -1,4 +1,8 @@
 //! Console driver: COM1 for people, COM2 for control records.
+//!
+//! Answers one message at a time and never waits for anybody; what a client
+//! claims about lengths is cut to what a message holds.
+
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(not(target_os = "none"))]
@@ -7,7 +11,4 @@ fn main() {
 }
 
 #[cfg(target_os = "none")]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
+mod serve;

@@ -1,0 +1,185 @@
+//! The drivers: console and timer.
+
+use protocol::badge;
+use sel4::init_thread::slot::{IO_PORT_CONTROL, IRQ_CONTROL};
+use sel4::{CapRights, ObjectBlueprint, Polarity, TriggerMode, cap};
+use system::compiled::ProgramKind;
+use system::cspace::{self, driver, process};
+
+use crate::cspace::CSpace;
+use crate::error::{BuildError, Named};
+use crate::names;
+use crate::process::{Plan, Process, Workshop, startup};
+
+/// Priority of the timer: above everything, so that time passes for all.
+const TIMER_PRIORITY: u8 = 250;
+/// Priority of the console: above the supervisor, so that a message to it has
+/// been served when the supervisor runs again.
+const CONSOLE_PRIORITY: u8 = 200;
+/// Process numbers.
+const CONSOLE: usize = 0;
+const TIMER: usize = 1;
+/// The supervisor's number among the timer's clients.
+pub const SUPERVISOR: usize = driver::MAX_CLIENTS as usize - 1;
+
+/// The driver processes.
+pub struct Drivers {
+    /// The console.
+    pub console: Process,
+    /// Where the console receives.
+    pub console_endpoint: cap::Endpoint,
+    /// The timer.
+    pub timer: Process,
+    /// Where the timer receives.
+    pub timer_endpoint: cap::Endpoint,
+    /// The console, as the supervisor calls it.
+    pub supervisors_console: cap::Endpoint,
+    /// The timer, as the supervisor calls it.
+    pub supervisors_timer: cap::Endpoint,
+    /// The timer's CNode.
+    timer_cnode: cap::CNode,
+}
+
+impl Drivers {
+    /// Builds both; they do not run yet.
+    ///
+    /// # Errors
+    /// [`BuildError`]; nothing can run then.
+    pub fn build(workshop: &mut Workshop<'_>) -> Result<Self, BuildError> {
+        let (console, console_endpoint, console_cnode) =
+            driver(workshop, ProgramKind::Console, CONSOLE, CONSOLE_PRIORITY)?;
+        ports(workshop, console_cnode, driver::PORTS_A, 0x3f8..=0x3ff)?;
+        ports(workshop, console_cnode, driver::PORTS_B, 0x2f8..=0x2ff)?;
+        let (timer, timer_endpoint, timer_cnode) =
+            driver(workshop, ProgramKind::Timer, TIMER, TIMER_PRIORITY)?;
+        ports(workshop, timer_cnode, driver::PORTS_A, 0x40..=0x43)?;
+        ports(workshop, timer_cnode, driver::PORTS_B, 0x70..=0x71)?;
+        interrupt(workshop, &timer, timer_cnode)?;
+        Ok(Self {
+            supervisors_console: workshop.badged(console_endpoint, badge::DRIVER_SUPERVISOR)?,
+            supervisors_timer: workshop.badged(timer_endpoint, badge::client(SUPERVISOR))?,
+            console,
+            console_endpoint,
+            timer,
+            timer_endpoint,
+            timer_cnode,
+        })
+    }
+
+    /// Gives process number `number`, whose CNode is `cnode`, a notification
+    /// that the timer can signal.
+    ///
+    /// # Errors
+    /// [`BuildError`] if memory or slots run out.
+    pub fn connect_timer(
+        &self,
+        workshop: &mut Workshop<'_>,
+        number: usize,
+        cnode: cap::CNode,
+        radix: u32,
+    ) -> Result<(), BuildError> {
+        let notification: cap::Notification =
+            workshop.stores.make(&ObjectBlueprint::Notification)?.cast();
+        workshop
+            .place(cnode, radix, process::NOTIFICATION)
+            .copy(&CSpace::slot(notification.cptr()), CapRights::read_only())
+            .named("copy of a notification")?;
+        self.client(workshop, number, notification)
+    }
+
+    /// Lets the timer signal `notification` for client number `number`.
+    ///
+    /// # Errors
+    /// [`BuildError`] if the kernel refuses.
+    pub fn client(
+        &self,
+        workshop: &mut Workshop<'_>,
+        number: usize,
+        notification: cap::Notification,
+    ) -> Result<(), BuildError> {
+        workshop
+            .place(
+                self.timer_cnode,
+                driver::RADIX,
+                driver::CLIENTS + number as u64,
+            )
+            .mint(
+                &CSpace::slot(notification.cptr()),
+                CapRights::write_only(),
+                badge::NOTIFICATION,
+            )
+            .named("mint of a notification for the timer")
+    }
+}
+
+fn driver(
+    workshop: &mut Workshop<'_>,
+    program: ProgramKind,
+    number: usize,
+    priority: u8,
+) -> Result<(Process, cap::Endpoint, cap::CNode), BuildError> {
+    let radix = cspace::driver::RADIX;
+    let cnode = workshop.cnode(radix)?;
+    let endpoint: cap::Endpoint = workshop.stores.make(&ObjectBlueprint::Endpoint)?.cast();
+    workshop
+        .place(cnode, radix, process::ENDPOINT)
+        .copy(&CSpace::slot(endpoint.cptr()), CapRights::read_only())
+        .named("copy of a driver's endpoint")?;
+    let built = workshop.process(&Plan {
+        program,
+        number,
+        guest: None,
+        cnode: (cnode, radix),
+        priority,
+        startup: &startup(names::process(program, None)),
+    })?;
+    Ok((built, endpoint, cnode))
+}
+
+fn ports(
+    workshop: &Workshop<'_>,
+    cnode: cap::CNode,
+    slot: u64,
+    range: core::ops::RangeInclusive<u16>,
+) -> Result<(), BuildError> {
+    IO_PORT_CONTROL
+        .ioport_control_issue(
+            *range.start(),
+            *range.end(),
+            &workshop.place(cnode, driver::RADIX, slot),
+        )
+        .named("issue of I/O ports")
+}
+
+/// The PIT's interrupt, delivered to the timer as a signal.
+fn interrupt(
+    workshop: &mut Workshop<'_>,
+    timer: &Process,
+    cnode: cap::CNode,
+) -> Result<(), BuildError> {
+    let io_apic_pin = 2;
+    IRQ_CONTROL
+        .irq_control_get_ioapic(
+            0,
+            io_apic_pin,
+            TriggerMode::Edge,
+            Polarity::High,
+            0,
+            &workshop.place(cnode, driver::RADIX, driver::IRQ),
+        )
+        .named("handler of the timer's interrupt")?;
+    let notification: cap::Notification =
+        workshop.stores.make(&ObjectBlueprint::Notification)?.cast();
+    timer
+        .tcb
+        .tcb_bind_notification(notification)
+        .named("binding of a notification")?;
+    workshop
+        .place(cnode, driver::RADIX, process::NOTIFICATION)
+        .mint(
+            &CSpace::slot(notification.cptr()),
+            CapRights::write_only(),
+            badge::IRQ,
+        )
+        .named("mint of a notification")
+}

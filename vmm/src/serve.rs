@@ -1,0 +1,66 @@
+//! The vmm's loop: wait for an exit, serve it, complete it.
+
+use protocol::counters;
+use protocol::exit::{Exit, RegisterDump};
+use protocol::request::Request;
+use protocol::startup::Startup;
+use protocol::supervisor::{self, Cause, GUEST_ENDED};
+use sel4::runtime::StartupPage;
+use sel4::{MessageInfo, cap};
+use system::compiled;
+use system::cspace::process;
+use vmm::output::Output;
+use vmm::platform::{Action, Platform};
+use vmm::registers;
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::services::{self, Services, count, next_exit};
+
+sel4::process!(main);
+
+fn main(page: StartupPage) -> ! {
+    let (startup, _) = Startup::ref_from_prefix(page.bytes()).expect("a startup page");
+    sel4::runtime::set_supervisor(sel4::runtime::Supervisor {
+        endpoint: cap::Endpoint::from_bits(process::SUPERVISOR),
+        label: supervisor::PANIC,
+        name: startup.name.as_str(),
+    });
+    let platform = compiled::Platform::from_number(startup.platform).expect("a known platform");
+    let mut platform = Platform::new(platform);
+    let mut output = Output::new();
+    let mut services = Services {
+        memory_bytes: startup.memory_bytes,
+        tsc_hz: startup.tsc_hz.max(1),
+    };
+    let mut request = Request::NextExit;
+    loop {
+        let Some((vcpu, exit)) = next_exit(request) else {
+            count(counters::Vmm::Refused);
+            request = Request::NextExit;
+            continue;
+        };
+        count(counters::Vmm::Exits);
+        if exit == Exit::Shutdown {
+            let mut dump = RegisterDump::default();
+            services::read_bounce(dump.as_mut_bytes());
+            registers::print(&dump, &mut output, &mut services);
+        }
+        match platform.serve(exit, &mut output, &mut services) {
+            Action::Complete(completion) => request = Request::Complete { vcpu, completion },
+            Action::End { status, cause } => end(status, cause, &mut output, &mut services),
+        }
+    }
+}
+
+/// Reports the guest's end; the supervisor stops this process then.
+fn end(status: u64, cause: Cause, output: &mut Output, services: &mut Services) -> ! {
+    output.flush(services);
+    let supervisor = cap::Endpoint::from_bits(process::SUPERVISOR);
+    let info = MessageInfo::new(GUEST_ENDED, 0, 0, 2);
+    supervisor.send_with_mrs(info, [status, cause as u64]);
+    loop {
+        // The supervisor has stopped this thread before it can get here, or
+        // does so at once.
+        sel4::r#yield();
+    }
+}
