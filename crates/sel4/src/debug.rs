@@ -35,26 +35,28 @@ pub fn debug_halt() -> ! {
     }
 }
 
-#[cfg(sel4_debug_name_thread)]
 impl crate::cap::Tcb {
-    /// Gives the thread a name that the debug kernel prints with its faults, cut to 99 bytes.
+    /// Gives the thread a name that a debug kernel prints with its faults, cut to 99 bytes. Does
+    /// nothing on other kernels. Overwrites message registers in the IPC buffer.
     ///
-    /// The capability must be valid: the kernel halts the machine otherwise.
+    /// The capability must be valid: a debug kernel halts the machine otherwise.
     pub fn debug_name(self, name: &str) {
-        let mut bytes = [0; 104];
-        for (to, from) in bytes.iter_mut().zip(name.bytes().take(99)) {
-            *to = from;
-        }
-        let (chunks, _) = bytes.as_chunks();
-        for (register, chunk) in crate::ipc_buffer().msg_regs().iter().zip(chunks) {
-            register.set(crate::Word::from_le_bytes(*chunk));
-        }
-        syscall::system_call(
-            number::DEBUG_NAME_THREAD,
-            syscall::Registers {
+        #[cfg(sel4_debug_name_thread)]
+        {
+            let mut bytes = [0; 104];
+            for (to, from) in bytes.iter_mut().zip(name.bytes().take(99)) {
+                *to = from;
+            }
+            let (chunks, _) = bytes.as_chunks();
+            for (register, chunk) in crate::ipc_buffer().msg_regs().iter().zip(chunks) {
+                register.set(crate::Word::from_le_bytes(*chunk));
+            }
+            let registers = syscall::Registers {
                 rdi: self.bits(),
-                ..syscall::Registers::default()
-            },
-        );
+                ..Default::default()
+            };
+            syscall::system_call(number::DEBUG_NAME_THREAD, registers);
+        }
+        let _ = name;
     }
 }
