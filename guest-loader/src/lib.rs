@@ -18,13 +18,18 @@
 
 mod detect;
 pub mod elf;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod memory;
 pub mod note;
 pub mod pc64;
 mod placed;
 mod problem;
 pub mod solo5;
+#[cfg(feature = "solo5-build")]
 pub mod solo5_build;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

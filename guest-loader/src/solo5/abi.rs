@@ -57,7 +57,7 @@ pub(super) fn find<'a>(elf: &Elf<'a>, kind: u32) -> Option<Note<'a>> {
 /// # Errors
 /// [`Problem::NoAbiNote`], [`Problem::NoteSize`], [`Problem::WrongTarget`] or
 /// [`Problem::WrongAbiVersion`].
-pub(super) fn version(elf: &Elf<'_>) -> Result<AbiVersion, Problem> {
+pub fn version(elf: &Elf<'_>) -> Result<AbiVersion, Problem> {
     let note = find(elf, ABI_NOTE).ok_or(Problem::NoAbiNote)?;
     let wrong_size = Problem::NoteSize {
         segment: note.segment,

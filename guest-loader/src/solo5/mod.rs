@@ -14,7 +14,7 @@ mod manifest;
 mod segments;
 mod tables;
 
-pub use abi::{AbiVersion, has_notes};
+pub use abi::{AbiVersion, has_notes, version};
 pub use manifest::Manifest;
 
 use x86::{Cr0, Cr4, Efer, Gpa, Rflags};

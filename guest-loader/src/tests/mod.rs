@@ -1,6 +1,5 @@
 //! Tests of the crate as a whole, on ELF files written for the purpose.
 
-mod elf_writer;
 mod pc64;
 mod properties;
 mod refusals;

@@ -1,7 +1,7 @@
 //! Placing for `pc64`.
 
-use super::elf_writer::{ElfWriter, pc64};
 use super::walk::{Translation, string, translate, word};
+use crate::testing::{ElfWriter, pc64};
 use crate::{DEFAULT_MEMORY, Image, MIB, Options, PlacedGuest, Platform, default_memory, place};
 
 fn placed(elf: &ElfWriter, options: &Options) -> PlacedGuest {

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::elf_writer::{pc64, solo5};
 use crate::note::notes;
+use crate::testing::{pc64, solo5};
 use crate::{Image, MIB, Options, Platform, elf::Elf, place};
 
 /// Places on both platforms; what is placed must keep the type's promises.

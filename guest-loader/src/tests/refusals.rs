@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::elf_writer::{ABI1, ElfWriter, MFT1, RESERVED, abi, entry, manifest, note, pc64, solo5};
+use crate::testing::{ABI1, ElfWriter, MFT1, RESERVED, abi, entry, manifest, note, pc64, solo5};
 use crate::{Device, DeviceKind, Image, MIB, Options, Platform, Problem, place};
 
 /// What placing must be refused for.
@@ -103,7 +103,7 @@ fn headers() -> Vec<Case> {
 }
 
 fn segments() -> Vec<Case> {
-    let second = |change: fn(&mut super::elf_writer::Segment), message| {
+    let second = |change: fn(&mut crate::testing::Segment), message| {
         let elf = ElfWriter::new(0x10_0000)
             .note(b"Solo5", ABI1, &abi(1, 2))
             .note(b"Solo5", MFT1, &manifest(1, 1, &[entry(b"", RESERVED)]))

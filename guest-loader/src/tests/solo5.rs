@@ -2,8 +2,8 @@
 
 use x86::Gpa;
 
-use super::elf_writer::{ElfWriter, pc64, solo5};
 use super::walk::{Translation, string, translate, word};
+use crate::testing::{ElfWriter, pc64, solo5};
 use crate::{
     DEFAULT_MEMORY, Device, DeviceKind, Image, MIB, Options, PatchKind, PlacedGuest, Platform,
     Problem, default_memory, detect, place,

@@ -1,4 +1,4 @@
-//! Writes ELF files, good ones and bad ones.
+//! Writes ELF files, good ones and bad ones, for tests and fuzzing.
 
 use crate::elf::{PF_W, PF_X, PT_LOAD, PT_NOTE};
 
@@ -193,4 +193,13 @@ pub fn pc64() -> ElfWriter {
     ElfWriter::new(0x20_0010)
         .code(0x20_0000)
         .data(0x20_1000, 0x5000)
+}
+
+/// A small Solo5 image without devices, its notes right behind the headers.
+pub fn solo5_without_devices(version: u32) -> ElfWriter {
+    ElfWriter::new(0x10_0020)
+        .note(b"Solo5", ABI1, &abi(1, version))
+        .note(b"Solo5", MFT1, &manifest(1, 1, &[entry(b"", RESERVED)]))
+        .code(0x10_0000)
+        .data(0x10_1000, 0x3000)
 }
