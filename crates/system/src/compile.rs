@@ -75,20 +75,7 @@ pub fn compile(
     payloads: &[GuestPayload],
 ) -> Result<ArchiveImage, Diagnostics> {
     assert_eq!(system.guests.len(), payloads.len(), "one payload per guest");
-    let mut tables = Tables::default();
-    for program in programs {
-        tables.add_program(program);
-    }
-    for (guest, payload) in system.guests.iter().zip(payloads) {
-        tables.add_guest(guest, payload);
-    }
-    for injection in &system.injections {
-        tables.injections.push(Injection {
-            guest: injection.guest as u32,
-            program: injection.process as u32,
-            after_faults: injection.after_faults,
-        });
-    }
+    let tables = Tables::of(system, programs, payloads);
     let bytes = tables.size();
     if bytes > MAX_ARCHIVE {
         return Err(system.refuse_guest(
@@ -131,6 +118,24 @@ struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
+    fn of(system: &System, programs: &'a Programs, payloads: &'a [GuestPayload]) -> Self {
+        let mut new = Self::default();
+        for program in programs {
+            new.add_program(program);
+        }
+        for (guest, payload) in system.guests.iter().zip(payloads) {
+            new.add_guest(guest, payload);
+        }
+        for injection in &system.injections {
+            new.injections.push(Injection {
+                guest: injection.guest as u32,
+                program: injection.process as u32,
+                after_faults: injection.after_faults,
+            });
+        }
+        new
+    }
+
     fn add_program(&mut self, program: &'a Program) {
         self.programs.push(compiled::Program {
             entry: program.entry,
@@ -276,185 +281,4 @@ impl<'a> Blobs<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::compiled::{Archive, ArchiveError, ProgramKind};
-    use crate::manifest::{InMemory, load_from};
-    use crate::program::ProgramSegment;
-    use crate::testing::payload;
-
-    const MANIFEST: &str = r#"
-        schema = 1
-        [[guest]]
-        name = "one"
-        solo5-test = "hello"
-        priority = 7
-        [[guest]]
-        name = "two"
-        build = "guests/hello"
-        shadow = { tables = 100, spaces = 4, extra-copies = 10 }
-        [[inject]]
-        guest = "two"
-        process = "vmm"
-        after-faults = 3
-    "#;
-
-    fn system(text: &str) -> System {
-        let path = Path::new("m.toml");
-        let files = InMemory([(path.to_owned(), text.as_bytes().to_vec())].into());
-        load_from(&files, path, None).unwrap()
-    }
-
-    fn programs() -> Programs {
-        ProgramKind::ALL.map(|kind| Program {
-            entry: 0x40_0000,
-            segments: vec![
-                ProgramSegment {
-                    address: 0x40_0000,
-                    memory_bytes: 0x1000,
-                    bytes: kind.name().into(),
-                    writable: false,
-                },
-                ProgramSegment {
-                    address: 0x40_1000,
-                    memory_bytes: 0x3000,
-                    bytes: Vec::new(),
-                    writable: true,
-                },
-            ],
-            stack_pages: 4,
-        })
-    }
-
-    fn archive() -> ArchiveImage {
-        compile(
-            &system(MANIFEST),
-            &programs(),
-            &[payload(vec![1; 5000]), payload(vec![2; 4096])],
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn what_is_written_can_be_read() {
-        let image = archive();
-        let archive = Archive::read(image.as_bytes()).unwrap();
-        for (kind, program) in ProgramKind::ALL.iter().zip(archive.programs) {
-            let [text, data] = archive.segments_of(program) else {
-                panic!("two segments each")
-            };
-            assert_eq!(archive.segment_bytes(text), kind.name().as_bytes());
-            assert_eq!(
-                (text.writable, data.writable, data.memory_bytes),
-                (0, 1, 0x3000)
-            );
-        }
-        let [one, two] = archive.guests else {
-            panic!("two guests")
-        };
-        assert_eq!(
-            (one.name.as_str(), one.priority, one.memory_bytes),
-            ("one", 7, 32 << 20)
-        );
-        assert_eq!(archive.load_bytes(&archive.loads_of(one)[0]), [1; 5000]);
-        assert_eq!(archive.load_bytes(&archive.loads_of(two)[0]), [2; 4096]);
-        assert_eq!(
-            archive.read_only_of(two),
-            [GpaRange {
-                start: 0x10_0000,
-                end: 0x10_1000
-            }]
-        );
-        assert_eq!(archive.patches_of(two)[0].gpa, 0x10_0008);
-        assert_eq!(two.start.rip, 0x10_0020);
-        assert_eq!(
-            (two.pools.pts, two.pools.spaces, two.pools.frames),
-            (100, 4, 8192)
-        );
-        let [injection] = archive.injections else {
-            panic!("one injection")
-        };
-        assert_eq!(
-            (injection.guest, injection.program, injection.after_faults),
-            (1, 1, 3)
-        );
-    }
-
-    #[test]
-    fn bytes_lie_on_pages_and_the_archive_is_whole_pages() {
-        let image = archive();
-        let archive = Archive::read(image.as_bytes()).unwrap();
-        assert!(image.as_bytes().len().is_multiple_of(4096));
-        for load in archive
-            .guests
-            .iter()
-            .flat_map(|guest| archive.loads_of(guest))
-        {
-            assert!(load.offset.is_multiple_of(4096));
-        }
-    }
-
-    #[test]
-    fn equal_bytes_are_stored_once() {
-        let (system, programs) = (system(MANIFEST), programs());
-        let size = |second: u8| {
-            let payloads = [payload(vec![1; 1 << 20]), payload(vec![second; 1 << 20])];
-            compile(&system, &programs, &payloads)
-                .unwrap()
-                .as_bytes()
-                .len()
-        };
-        assert_eq!(size(2) - size(1), 1 << 20);
-    }
-
-    #[test]
-    fn an_archive_that_is_too_large_names_its_largest_guest() {
-        let payloads = [
-            payload(vec![1; 1000]),
-            payload(vec![2; MAX_ARCHIVE as usize]),
-        ];
-        let refused = compile(&system(MANIFEST), &programs(), &payloads).unwrap_err();
-        let [record] = &refused.records()[..] else {
-            panic!("{refused}")
-        };
-        assert_eq!(
-            (record.code, record.key.as_str()),
-            ("compose-archive-too-large", "guest.two.build")
-        );
-    }
-
-    #[test]
-    fn a_system_larger_than_the_machine_is_refused() {
-        let mut large = payload(vec![1]);
-        large.memory_bytes = 600 << 20;
-        let refused =
-            compile(&system(MANIFEST), &programs(), &[large, payload(vec![2])]).unwrap_err();
-        let [record] = &refused.records()[..] else {
-            panic!("{refused}")
-        };
-        assert_eq!(
-            (record.code, record.key.as_str()),
-            ("machine-too-small", "machine.memory")
-        );
-        assert!(
-            record.why.starts_with("guest `one` 6"),
-            "the largest share first: {}",
-            record.why
-        );
-    }
-
-    #[test]
-    fn damage_is_found_at_every_byte() {
-        let mut words = archive().0;
-        for index in (0..words.len()).step_by(7) {
-            words[index] ^= 1 << (index % 64);
-            assert!(Archive::read(words.as_bytes()).is_err(), "word {index}");
-            words[index] ^= 1 << (index % 64);
-        }
-        assert!(Archive::read(words.as_bytes()).is_ok());
-        let short = &words.as_bytes()[..words.len() * 8 - 8];
-        assert_eq!(Archive::read(short).err(), Some(ArchiveError::Truncated));
-    }
-}
+mod tests;

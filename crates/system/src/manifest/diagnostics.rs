@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{
+    Annotation, AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str,
+};
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -84,36 +86,40 @@ impl Diagnostics {
             "" => words.what,
             key => format!("{key}: {}", words.what),
         };
-        let mut group = Level::ERROR
-            .primary_title(title)
-            .id(diagnostic.problem.code())
-            .elements(None::<Origin<'_>>);
+        let title = Level::ERROR
+            .primary_title(harmless(&title))
+            .id(diagnostic.problem.code());
+        let why = harmless(&words.why);
+        let mut group = Group::with_title(title);
         match diagnostic.at {
             Some(at) => {
-                let source = self.sources.get(at.file);
-                let range = |at: At| at.start as usize..at.end as usize;
-                let mut here = Snippet::source(&source.text)
-                    .path(&source.path)
-                    .annotation(AnnotationKind::Primary.span(range(at)).label(words.why));
-                let mut elsewhere = None;
-                if let Some((other, label)) = diagnostic.other {
-                    let annotation = AnnotationKind::Context.span(range(other)).label(label);
-                    if other.file == at.file {
-                        here = here.annotation(annotation);
-                    } else {
-                        let source = self.sources.get(other.file);
-                        elsewhere = Some(
-                            Snippet::source(&source.text)
-                                .path(&source.path)
-                                .annotation(annotation),
-                        );
-                    }
+                let here = AnnotationKind::Primary
+                    .span(self.sources.range(at))
+                    .label(why);
+                let other = diagnostic.other.map(|(other, label)| {
+                    (
+                        other.file,
+                        AnnotationKind::Context
+                            .span(self.sources.range(other))
+                            .label(label),
+                    )
+                });
+                let (same, elsewhere): (Vec<_>, Vec<_>) =
+                    other.into_iter().partition(|(file, _)| *file == at.file);
+                let same = same.into_iter().map(|(_, annotation)| annotation);
+                group = group.element(self.snippet(at.file).annotation(here).annotations(same));
+                for (file, annotation) in elsewhere {
+                    group = group.element(self.snippet(file).annotation(annotation));
                 }
-                group = group.element(here).elements(elsewhere);
             }
-            None => group = group.element(Level::NOTE.message(words.why)),
+            None => group = group.element(Level::NOTE.message(why)),
         }
-        renderer.render(&[group.element(Level::HELP.message(words.fix))])
+        renderer.render(&[group.element(Level::HELP.message(harmless(&words.fix)))])
+    }
+
+    fn snippet<'s>(&'s self, file: u32) -> Snippet<'s, Annotation<'s>> {
+        let source = self.sources.get(file);
+        Snippet::source(&source.text).path(&source.path)
     }
 
     /// The problems as records.
@@ -153,3 +159,16 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+/// `text` without characters that could steer a terminal or break the line:
+/// it may hold what somebody put into a manifest.
+fn harmless(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character.is_control() {
+            true => escaped.extend(character.escape_debug()),
+            false => escaped.push(character),
+        }
+    }
+    normalize_untrusted_str(&escaped)
+}

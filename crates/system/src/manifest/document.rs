@@ -14,7 +14,7 @@ use super::schema::{GUEST, INJECT, SCHEMA, TOP};
 use super::source::{At, Files, Spanned, resolve};
 
 /// The most levels of fragments.
-const MAX_DEPTH: usize = 8;
+const MAX_DEPTH: usize = 4;
 
 /// The keys of one file, or of several merged.
 #[derive(Debug, Default)]
@@ -37,8 +37,8 @@ pub(super) struct GuestEntry {
     pub(super) prefix: String,
     pub(super) name: Option<Spanned<String>>,
     pub(super) platform: Option<Spanned<String>>,
-    /// `image`, `build`, `solo5-test`: those that are there, in this order,
-    /// with the place of the key.
+    /// Those of `image`, `build` and `solo5-test` that are there, in the
+    /// order of the file, with the place of the key.
     pub(super) sources: Vec<(&'static str, At, Option<Spanned<String>>)>,
     pub(super) memory: Option<Spanned<u64>>,
     pub(super) args: Vec<Spanned<String>>,
@@ -263,7 +263,7 @@ fn guest(
     };
     let entries = Entries::open(table, &GUEST, at, &prefix, report);
     entries.require("name", &prefix, report);
-    let sources = ["image", "build", "solo5-test"]
+    let mut sources: Vec<_> = ["image", "build", "solo5-test"]
         .into_iter()
         .filter_map(|key| {
             Some((
@@ -273,6 +273,7 @@ fn guest(
             ))
         })
         .collect();
+    sources.sort_by_key(|(_, at, _)| *at);
     let mut guest = GuestEntry {
         file: file.to_owned(),
         at: entries.at(),

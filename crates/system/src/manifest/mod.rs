@@ -14,6 +14,7 @@
 
 mod diagnostics;
 mod document;
+mod guest_rules;
 mod model;
 mod problem;
 mod reader;
@@ -27,12 +28,12 @@ mod wording;
 use std::path::Path;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Record};
+pub use guest_rules::DEFAULT_GUEST_MEMORY;
 pub use model::{Guest, GuestSource, Injection, Machine, Shadow, System};
 pub use problem::Problem;
 pub use size::{Size, SizeError};
 pub use source::{At, Disk, Files, InMemory, Sources};
 pub use text::for_image;
-pub use validate::DEFAULT_GUEST_MEMORY;
 pub use wording::Wording;
 
 /// Reads and validates the manifest `path`. `repository` is the top of the

@@ -275,11 +275,17 @@ pub(super) fn join(prefix: &str, name: &str) -> String {
     }
 }
 
-/// The one of `known` that `name` was probably meant to be.
+/// The one of `known` that `name` was probably meant to be: it takes few slips
+/// of the pen to get there, or one is the start of the other.
 pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let limit = name.chars().count().div_ceil(3);
+    let distance = |candidate: &str| {
+        let is_start = name.len() > 1 && candidate.starts_with(name);
+        let slips = strsim::damerau_levenshtein(name, candidate);
+        if is_start { 1 } else { slips }
+    };
     known
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .map(|candidate| (distance(candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, candidate)| candidate)
@@ -337,4 +343,22 @@ fn wrong_type<T>(
         at,
     );
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggestions_are_near() {
+        let known = ["memory", "name", "platform", "pc64", "solo5-hvt"];
+        let nearest = |name| nearest(name, known.iter().copied());
+        assert_eq!(nearest("memroy"), Some("memory"));
+        assert_eq!(nearest("Name"), Some("name"));
+        assert_eq!(nearest("pc"), Some("pc64"));
+        assert_eq!(nearest("solo5"), Some("solo5-hvt"));
+        assert_eq!(nearest("p"), None);
+        assert_eq!(nearest("flavour"), None);
+        assert_eq!(nearest(""), None);
+    }
 }

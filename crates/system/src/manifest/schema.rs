@@ -176,7 +176,7 @@ pub static GUEST: Section = Section {
             name: "memory",
             kind: Kind::Size,
             default: "\"32 MiB\", or what the image needs",
-            doc: "RAM, a multiple of 2 MiB: up to \"4 GiB\" on `solo5-hvt`, \"3 GiB\" on `pc64`.",
+            doc: "RAM, a multiple of 2 MiB: up to \"4 GiB\" on `solo5-hvt`, \"2 GiB\" on `pc64`.",
         },
         Key {
             name: "args",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 /// A run of bytes of a source file.
@@ -45,18 +46,22 @@ impl Sources {
         &self.0[file as usize]
     }
 
-    /// The bytes at `at`.
+    /// The bytes of `at`, widened to whole characters and cut to the file.
+    pub(super) fn range(&self, at: At) -> Range<usize> {
+        let text = &self.get(at.file).text;
+        let start = text.floor_char_boundary(at.start as usize);
+        start..text.ceil_char_boundary(at.end as usize).max(start)
+    }
+
+    /// The text at `at`.
     pub fn text(&self, at: At) -> &str {
-        self.get(at.file)
-            .text
-            .get(at.start as usize..at.end as usize)
-            .unwrap_or("")
+        &self.get(at.file).text[self.range(at)]
     }
 
     /// The path, line and column (both from 1, column in characters) of `at`.
     pub fn position(&self, at: At) -> (&str, usize, usize) {
         let source = self.get(at.file);
-        let before = source.text.get(..at.start as usize).unwrap_or("");
+        let before = &source.text[..self.range(at).start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.matches('\n').count() + 1;
         (&source.path, line, before[line_start..].chars().count() + 1)
@@ -164,5 +169,15 @@ mod tests {
         };
         assert_eq!(sources.text(at), "2");
         assert_eq!(sources.position(at), ("x", 2, 5));
+    }
+
+    #[test]
+    fn places_are_widened_to_characters_and_cut_to_the_file() {
+        let mut sources = Sources::default();
+        let file = sources.add(Path::new("x"), "\u{e9}\u{e9}".to_owned());
+        let range = |start, end| sources.range(At { file, start, end });
+        assert_eq!(range(1, 1), 0..2);
+        assert_eq!(range(1, 3), 0..4);
+        assert_eq!(range(9, 12), 4..4);
     }
 }

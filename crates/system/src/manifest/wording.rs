@@ -2,6 +2,7 @@
 
 use super::problem::Problem;
 use super::size::{Size, SizeError};
+use super::validate::MACHINE_MEMORY;
 
 /// A problem in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Problem {
             Self::MissingKey { key, noun, doc } => wording(
                 format!("this {noun} has no `{key}`"),
                 format!("every {noun} needs one"),
-                format!("add `{key}`: {}", doc.trim_end_matches('.')),
+                format!("add `{key} = \"…\"`: {}", sentence_part(doc)),
             ),
             _ => return None,
         })
@@ -345,8 +346,10 @@ fn machine_wording(machine: u64, needed: u64, shares: &[(String, u64)]) -> Wordi
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let list: Vec<String> = shares
         .iter()
+        .filter(|(_, bytes)| *bytes > 0)
         .map(|(what, bytes)| format!("{what} {} MiB", mib(*bytes)))
         .collect();
+    let enough = Size(needed.next_multiple_of(64 << 20));
     wording(
         format!(
             "the system needs about {} MiB, the machine has {}",
@@ -354,11 +357,18 @@ fn machine_wording(machine: u64, needed: u64, shares: &[(String, u64)]) -> Wordi
             mib(machine)
         ),
         list.join(", "),
-        format!(
-            "give the machine `memory = \"{} MiB\"`, or the guests less",
-            mib(needed).next_multiple_of(64)
-        ),
+        match needed <= MACHINE_MEMORY.1 {
+            true => format!("give the machine `memory = \"{enough}\"`, or the guests less"),
+            false => "give the guests less".to_owned(),
+        },
     )
+}
+
+/// `doc`, a sentence, to follow a colon.
+fn sentence_part(doc: &str) -> String {
+    let mut characters = doc.trim_end_matches('.').chars();
+    let first = characters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(characters).collect()
 }
 
 /// What is left of `name` when only legal characters stay.
