@@ -8,21 +8,30 @@ const PF_R: u32 = 4;
 /// One program header and its content.
 #[derive(Clone, Debug)]
 pub struct Segment {
+    /// `p_type`.
     pub kind: u32,
+    /// `p_flags`.
     pub flags: u32,
+    /// `p_vaddr`.
     pub address: u64,
+    /// `p_paddr`.
     pub physical: u64,
+    /// Bytes in the file.
     pub content: Vec<u8>,
     /// `p_filesz`; the content's length unless a test says otherwise.
     pub file_size: u64,
+    /// `p_memsz`.
     pub memory_size: u64,
+    /// `p_align`.
     pub align: u64,
 }
 
 /// An ELF file in the making.
 #[derive(Clone, Debug)]
 pub struct ElfWriter {
+    /// `e_entry`.
     pub entry: u64,
+    /// Program headers, in order.
     pub segments: Vec<Segment>,
 }
 

@@ -4,4 +4,6 @@ mod pc64;
 mod properties;
 mod refusals;
 mod solo5;
+#[cfg(feature = "solo5-build")]
+mod upstream;
 mod walk;
