@@ -21,7 +21,7 @@ use crate::voice::Voice;
 sel4_root_task::root_task! { main = main, stack = 256 * 1024 }
 
 /// Priority of the supervisor: above all guests, below the drivers.
-const PRIORITY: u8 = 180;
+const PRIORITY: u8 = 220;
 
 fn main(boot_info: &BootInfoPtr) -> ! {
     console::set_sink(serial);

@@ -15,7 +15,7 @@ use crate::process::{Plan, Process, Workshop, startup};
 const TIMER_PRIORITY: u8 = 250;
 /// Priority of the console: above the supervisor, so that a message to it has
 /// been served when the supervisor runs again.
-const CONSOLE_PRIORITY: u8 = 200;
+const CONSOLE_PRIORITY: u8 = 230;
 /// Process numbers.
 const CONSOLE: usize = 0;
 const TIMER: usize = 1;

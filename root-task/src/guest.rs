@@ -11,7 +11,7 @@ use sel4::{
     cap, init_thread,
 };
 use system::address_map::{self, BOUNCE_PAGES};
-use system::compiled::{Guest, PatchKind, ProgramKind};
+use system::compiled::{GUEST_PRIORITIES, Guest, PatchKind, ProgramKind};
 use system::cspace::{self, Pools, ServerSlots, Slots};
 use zerocopy::IntoBytes;
 
@@ -23,10 +23,6 @@ use crate::names;
 use crate::process::{Plan, Process, Workshop, startup};
 use crate::scratch::FRAME_BYTES;
 use crate::start;
-
-/// Priority of guests: their vCPUs and their processes share it, so that a
-/// guest that keeps its server busy pays for it with its own time.
-pub const PRIORITY: u8 = 100;
 
 /// A guest that was built.
 pub struct Built {
@@ -100,6 +96,11 @@ fn check(guest: &Guest) -> Result<(), BuildError> {
     }
     if guest.metadata_bytes > address_map::METADATA_LIMIT {
         return Err(BuildError::Archive("a guest's metadata is too large"));
+    }
+    if !GUEST_PRIORITIES.contains(&guest.priority) {
+        return Err(BuildError::Archive(
+            "a guest has a priority that is not a guest's",
+        ));
     }
     if guest.vcpus == 0 || guest.vcpus as usize > address_map::MAX_VCPUS {
         return Err(BuildError::Archive("a guest has no vCPU, or too many"));
@@ -235,7 +236,7 @@ impl Site<'_, '_> {
             number: server_number(self.index),
             guest: Some(self.index),
             cnode: (self.cnode, self.radix),
-            priority: PRIORITY,
+            priority: self.guest.priority as u8,
             startup: &startup,
         })?;
         let pages = self.guest.metadata_bytes.div_ceil(FRAME_BYTES as u64);
@@ -279,7 +280,7 @@ impl Site<'_, '_> {
             number,
             guest: Some(self.index),
             cnode: (cnode, radix),
-            priority: PRIORITY,
+            priority: self.guest.priority as u8,
             startup: &startup,
         })
     }
@@ -346,7 +347,7 @@ impl Site<'_, '_> {
             authority: init_thread::slot::TCB,
             sched: SchedParams {
                 mcp: 0,
-                priority: PRIORITY,
+                priority: self.guest.priority as u8,
             },
         })
         .named("configuration of a vCPU")?;

@@ -1,0 +1,60 @@
+//! Exits on their way to the vmm, and completions on their way back.
+
+use protocol::exit::{self, EXIT, RegisterDump};
+use sel4::{MessageInfo, cap};
+use vcpu::{Registers, TripleFault, VcpuState};
+use x86::Vector;
+use zerocopy::IntoBytes;
+
+/// A reply that carries an exit.
+pub fn message(words: exit::Words) -> (MessageInfo, exit::Words) {
+    (MessageInfo::new(EXIT, 0, 0, words.len()), words)
+}
+
+/// Answers the parked request behind `reply`.
+pub fn answer(reply: cap::Endpoint, words: exit::Words) {
+    let (info, words) = message(words);
+    reply.send_with_mrs(info, words);
+}
+
+/// The exit of the CPU, as the vmm sees it; `Err` if no platform serves it.
+pub fn of_cpu(exit: vcpu::Exit) -> Result<exit::Exit, vcpu::Exit> {
+    Ok(match exit {
+        vcpu::Exit::PortOut { port, size, value } => exit::Exit::PortOut { port, size, value },
+        vcpu::Exit::PortIn { port, size } => exit::Exit::PortIn { port, size },
+        vcpu::Exit::ReadMsr { index } => exit::Exit::ReadMsr { index },
+        vcpu::Exit::WriteMsr { index, value } => exit::Exit::WriteMsr { index, value },
+        vcpu::Exit::Halt { interrupts_enabled } => exit::Exit::Halt {
+            interruptible: interrupts_enabled,
+        },
+        vcpu::Exit::Cpuid { .. } => return Err(exit),
+    })
+}
+
+/// The completion, as the CPU takes it.
+pub const fn completion(completion: exit::Completion) -> vcpu::Completion {
+    match completion {
+        exit::Completion::Done => vcpu::Completion::Done,
+        exit::Completion::Value(value) => vcpu::Completion::Value(value),
+        exit::Completion::GeneralProtection => vcpu::Completion::Exception {
+            vector: Vector::GeneralProtection,
+            error_code: 0,
+        },
+        exit::Completion::InvalidOpcode => vcpu::Completion::Exception {
+            vector: Vector::InvalidOpcode,
+            error_code: 0,
+        },
+    }
+}
+
+/// Writes the registers of a vCPU that shut down to the start of `area`.
+pub fn dump(fault: &TripleFault, state: &VcpuState, registers: &Registers, area: &mut [u8]) {
+    let dump = RegisterDump {
+        registers: registers.to_words(),
+        control: [state.cr0, state.cr2, state.cr3, state.cr4, state.efer],
+        vector: u64::from(fault.first),
+        error_code: u64::from(fault.error_code),
+    };
+    let bytes = dump.as_bytes();
+    area[..bytes.len()].copy_from_slice(bytes);
+}

@@ -1,0 +1,59 @@
+//! The pages that the builder lends: metadata, vCPU state, bounce area.
+
+#![allow(unsafe_code, reason = "lent pages are known by their addresses only")]
+
+use system::address_map::{BOUNCE, BOUNCE_BYTES, MAX_VCPUS, METADATA, METADATA_LIMIT, VCPU_STATE};
+use vcpu::VcpuState;
+
+/// Everything lent, as references. There is one; `main` makes it.
+pub struct Pages {
+    /// Zeroed memory for the shadow MMU's records.
+    pub metadata: &'static mut [u8],
+    /// The shared area, `BOUNCE_BYTES` long.
+    pub bounce: Bounce,
+}
+
+impl Pages {
+    /// Takes what the builder lent.
+    ///
+    /// # Safety
+    /// Called once, in a process that was built as [`system::address_map`]
+    /// says, with `metadata_bytes` of metadata mapped.
+    pub unsafe fn take(metadata_bytes: u64) -> Self {
+        let length = metadata_bytes.min(METADATA_LIMIT) as usize;
+        // SAFETY: mapped read-write for good and used by nobody else, as the
+        // caller promises; bytes have no invalid values.
+        let metadata = unsafe { core::slice::from_raw_parts_mut(METADATA as *mut u8, length) };
+        Self {
+            metadata,
+            bounce: Bounce(()),
+        }
+    }
+}
+
+/// The state page of vCPU number `index`.
+///
+/// # Safety
+/// Called once for each vCPU that the guest has, in a process that was built
+/// as [`system::address_map`] says.
+pub unsafe fn state(index: usize) -> &'static mut VcpuState {
+    let address = VCPU_STATE + 4096 * (index % MAX_VCPUS) as u64;
+    // SAFETY: the page is mapped read-write for good; the supervisor touches it
+    // only while this process does not run. The structure is smaller than a
+    // page and has no invalid values.
+    unsafe { &mut *(address as *mut VcpuState) }
+}
+
+/// The area through which bulk data moves between server and vmm.
+pub struct Bounce(());
+
+impl Bounce {
+    /// Its bytes. The vmm may change them at any time, so whatever is read
+    /// here is only a claim.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: mapped read-write for good. The vmm is a single thread that
+        // waits for this server's answer whenever it has a request here; a
+        // hostile one that writes meanwhile changes bytes that carry no trust.
+        unsafe { core::slice::from_raw_parts_mut(BOUNCE as *mut u8, BOUNCE_BYTES as usize) }
+    }
+}

@@ -1,0 +1,192 @@
+//! The shadow MMU with its memory and capabilities, and the CPU's view of it.
+
+use shadow_core::{
+    Access, FaultOutcome, MapError, PagingContext, ShadowMmu, SpaceId, Translation, VcpuId,
+};
+use vcpu::{AccessKind, Machine, VcpuState};
+use x86::{
+    Cr0, Gfn, Gpa, GuestMemory, Gva, PAGE_SIZE, PHYSICAL_ADDRESS_BITS, PageFault, PageFaultCode,
+};
+
+use crate::caps::Caps;
+use crate::window::Window;
+
+/// Attempts at a translation while the guest keeps changing its tables.
+const ATTEMPTS: usize = 4;
+
+/// The shadow MMU and what it works on.
+pub struct Paging {
+    /// The shadow MMU.
+    pub mmu: ShadowMmu<'static>,
+    /// Capabilities.
+    pub caps: Caps,
+    /// Guest memory.
+    pub memory: Window,
+}
+
+/// The paging state that `state` of vCPU number `vcpu` stands for.
+pub fn context(vcpu: VcpuId, state: &VcpuState) -> PagingContext {
+    const FRAME_MASK: u64 = ((1 << PHYSICAL_ADDRESS_BITS) - 1) >> 12;
+    PagingContext {
+        vcpu,
+        root: Gfn::new(state.cr3 >> 12 & FRAME_MASK),
+        write_protect: state.cr0().contains(Cr0::WP),
+        user: state.cpl() == 3,
+    }
+}
+
+impl Paging {
+    /// Handles a page fault of the guest thread.
+    #[inline]
+    pub fn fault(&mut self, cpu: &PagingContext, gva: Gva, access: Access) -> FaultOutcome {
+        self.mmu
+            .handle_fault(cpu, gva, access, &self.memory, &mut self.caps)
+    }
+
+    /// Makes the space for `cpu` ready to run in.
+    pub fn activate(&mut self, cpu: &PagingContext) -> Result<SpaceId, MapError> {
+        self.mmu.activate(cpu, &mut self.caps)
+    }
+}
+
+/// One vCPU's view of memory while an instruction of its is carried out.
+pub struct Mmu<'p> {
+    paging: &'p mut Paging,
+    cpu: PagingContext,
+    /// An operation that failed; the caller must not resume the guest as if
+    /// nothing were.
+    pub failed: Option<MapError>,
+}
+
+/// Where a byte of guest memory is.
+enum Place {
+    Ram(Gpa),
+    /// Reads as ones, drops writes.
+    Nothing,
+}
+
+impl<'p> Mmu<'p> {
+    /// The view of the vCPU with `cpu`'s paging state.
+    pub const fn new(paging: &'p mut Paging, cpu: PagingContext) -> Self {
+        Self {
+            paging,
+            cpu,
+            failed: None,
+        }
+    }
+
+    fn place(&mut self, gva: Gva, access: vcpu::Access) -> Result<Place, PageFault> {
+        let cpu = PagingContext {
+            user: access.privilege.is_user(),
+            ..self.cpu
+        };
+        let kind = match access.kind {
+            AccessKind::Read => Access::Read,
+            AccessKind::Write => Access::Write,
+            AccessKind::Fetch => Access::Execute,
+        };
+        for _ in 0..ATTEMPTS {
+            match self
+                .paging
+                .mmu
+                .translate(&cpu, gva, kind, &self.paging.memory)
+            {
+                Translation::Ram(gpa) => return Ok(Place::Ram(gpa)),
+                Translation::GuestFault(fault) => return Err(fault),
+                Translation::NotRam(_) | Translation::ReadOnlyMemory(_) => {
+                    return Ok(Place::Nothing);
+                }
+                // The CPU hands on canonical addresses only.
+                Translation::NonCanonical => break,
+                Translation::Retry => {}
+            }
+        }
+        Err(PageFault {
+            address: gva,
+            code: PageFaultCode::empty(),
+        })
+    }
+
+    /// Calls `piece` for each page of the range, with the part of `0..length`
+    /// that lies in it.
+    fn pages(
+        &mut self,
+        gva: Gva,
+        length: usize,
+        access: vcpu::Access,
+        mut piece: impl FnMut(&Window, Place, core::ops::Range<usize>),
+    ) -> Result<(), PageFault> {
+        let mut done = 0;
+        while done < length {
+            let at = gva.wrapping_add(done as u64);
+            let in_page = (PAGE_SIZE - at.page_offset()) as usize;
+            let end = length.min(done + in_page);
+            let place = self.place(at, access)?;
+            piece(&self.paging.memory, place, done..end);
+            done = end;
+        }
+        Ok(())
+    }
+
+    fn note<T>(&mut self, result: Result<T, MapError>) {
+        if let Err(error) = result {
+            self.failed = Some(error);
+        }
+    }
+}
+
+impl Machine for Mmu<'_> {
+    fn read(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
+        self.pages(gva, bytes.len(), access, |memory, place, range| {
+            let bytes = &mut bytes[range];
+            let read = match place {
+                Place::Ram(gpa) => memory.read(gpa, bytes).is_ok(),
+                Place::Nothing => false,
+            };
+            if !read {
+                bytes.fill(0xff);
+            }
+        })
+    }
+
+    fn write(&mut self, gva: Gva, bytes: &[u8], access: vcpu::Access) -> Result<(), PageFault> {
+        self.probe(gva, bytes.len(), access)?;
+        self.pages(gva, bytes.len(), access, |memory, place, range| {
+            if let Place::Ram(gpa) = place {
+                // The translation was to RAM; a write elsewhere is dropped.
+                let _ = memory.write(gpa, &bytes[range]);
+            }
+        })
+    }
+
+    fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
+        self.read(gva, bytes, access)
+    }
+
+    fn probe(&mut self, gva: Gva, length: usize, access: vcpu::Access) -> Result<(), PageFault> {
+        self.pages(gva, length, access, |_, _, _| ())
+    }
+
+    fn cr3_loaded(&mut self, state: &VcpuState) {
+        self.cpu = context(self.cpu.vcpu, state);
+        let result = self.paging.mmu.load_cr3(&self.cpu, &mut self.paging.caps);
+        self.note(result);
+    }
+
+    fn invalidate(&mut self, gva: Gva) {
+        let result = self
+            .paging
+            .mmu
+            .invlpg(&self.cpu, gva, &mut self.paging.caps);
+        self.note(result);
+    }
+
+    fn paging_mode_changed(&mut self, state: &VcpuState) {
+        self.cpu = context(self.cpu.vcpu, state);
+        let result = self
+            .paging
+            .mmu
+            .paging_mode_changed(&self.cpu, &mut self.paging.caps);
+        self.note(result);
+    }
+}

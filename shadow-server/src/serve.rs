@@ -1,0 +1,417 @@
+//! The server's loop: one message at a time, answered at once or parked.
+
+use heapless::Vec;
+use protocol::badge;
+use protocol::exit::{self, Completion};
+use protocol::request::Request;
+use protocol::startup::Startup;
+use protocol::supervisor;
+use sel4::runtime::StartupPage;
+use sel4::{Fault, RecvWithMRs, cap, fault, ipc_buffer};
+use shadow_core::{Access, FaultOutcome, ShadowMmu, Storage, VcpuId};
+use system::address_map::MAX_VCPUS;
+use system::cspace::process;
+use vcpu::{Outcome, Trap, TripleFault};
+use x86::{Gfn, Gva, PageFault, Vector};
+use zerocopy::FromBytes;
+
+use crate::caps::Caps;
+use crate::counters::{self, Server as Counter};
+use crate::exits;
+use crate::pages::{self, Bounce, Pages};
+use crate::paging::{Mmu, Paging};
+use crate::requests::{self, Answer};
+use crate::vcpus::{Vcpu, Waiting};
+use crate::window::Window;
+
+sel4::process!(main);
+
+/// Whom the server owes an answer after a message.
+enum Next {
+    /// Nobody: the sender is parked, or was resumed otherwise.
+    Receive,
+    /// The sender.
+    Reply(Answer),
+}
+
+/// The server.
+struct Server {
+    paging: Paging,
+    bounce: Bounce,
+    vcpus: Vec<Vcpu, MAX_VCPUS>,
+    /// Exits that the vmm has not fetched yet, with their vCPUs.
+    exits: Vec<(usize, Stop), MAX_VCPUS>,
+    /// Whether the vmm's request for the next exit is parked.
+    parked: bool,
+}
+
+/// Why a vCPU waits for the vmm.
+#[derive(Clone, Copy)]
+enum Stop {
+    Exit(exit::Exit),
+    Shutdown(TripleFault),
+}
+
+#[allow(unsafe_code, reason = "the builder's promises to a new process")]
+fn main(page: StartupPage) -> ! {
+    let (startup, _) = Startup::ref_from_prefix(page.bytes()).expect("a startup page");
+    sel4::runtime::set_supervisor(sel4::runtime::Supervisor {
+        endpoint: cap::Endpoint::from_bits(process::SUPERVISOR),
+        label: supervisor::PANIC,
+        name: startup.name.as_str(),
+    });
+    // SAFETY: this is the one call, and the builder mapped as the startup page says.
+    let Pages { metadata, bounce } = unsafe { Pages::take(startup.metadata_bytes) };
+    // SAFETY: the builder mapped that much guest memory.
+    let memory = unsafe { Window::new(startup.memory_bytes) };
+    let mut mmu = ShadowMmu::new(
+        Storage::carve(metadata, pools(startup)).expect("enough metadata for the pools"),
+    );
+    for range in startup.read_only() {
+        let first = Gfn::new(range.start >> 12);
+        mmu.set_read_only(first, range.end.saturating_sub(range.start) >> 12);
+    }
+    let paging = Paging {
+        mmu,
+        caps: Caps::new(&startup.pools),
+        memory,
+    };
+    let mut server = Server {
+        paging,
+        bounce,
+        vcpus: Vec::new(),
+        exits: Vec::new(),
+        parked: false,
+    };
+    server.start(startup);
+    server.run()
+}
+
+/// The pools as shadow-core counts them; more than it can count is refused by
+/// [`Storage::carve`].
+fn pools(startup: &Startup) -> shadow_core::Pools {
+    let pools = &startup.pools;
+    let narrow = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+    shadow_core::Pools {
+        frames: pools.frames,
+        extra_copies: pools.extra_copies,
+        spaces: narrow(pools.spaces),
+        pdpts: narrow(pools.pdpts),
+        pds: narrow(pools.pds),
+        pts: narrow(pools.pts),
+    }
+}
+
+impl Server {
+    /// Starts the first vCPU where the image wants it.
+    #[allow(unsafe_code, reason = "state pages are taken once")]
+    fn start(&mut self, startup: &Startup) {
+        for index in 0..startup.vcpus as usize {
+            let Some(id) = VcpuId::new(index) else { break };
+            // SAFETY: once for each vCPU, whose page the builder mapped.
+            let state = unsafe { pages::state(index) };
+            let vcpu = Vcpu::new(id, index, self.paging.caps.slots(), state);
+            // There are no more than the capacity, by `VcpuId::new`.
+            let _ = self.vcpus.push(vcpu);
+        }
+        let Some(vcpu) = self.vcpus.first_mut() else {
+            return;
+        };
+        vcpu.registers.rip = startup.start.rip;
+        vcpu.registers.rsp = startup.start.rsp;
+        vcpu.registers.rflags = startup.start.rflags;
+        vcpu.registers.rdi = startup.start.rdi;
+        vcpu.registers.rsi = startup.start.rsi;
+        let context = vcpu.context();
+        // A guest whose first space cannot be made does not run; the counters
+        // say that an invocation failed.
+        let _ = self.paging.mmu.load_cr3(&context, &mut self.paging.caps);
+        self.resume(0);
+    }
+
+    fn run(&mut self) -> ! {
+        let endpoint = cap::Endpoint::from_bits(process::ENDPOINT);
+        let mut next = Next::Receive;
+        loop {
+            let message = match next {
+                Next::Receive => endpoint.recv_with_mrs(),
+                Next::Reply((info, words)) => endpoint.reply_recv_with_mrs(info, words),
+            };
+            counters::count(Counter::Wakes);
+            next = self.serve(&message);
+        }
+    }
+
+    #[inline]
+    fn serve(&mut self, message: &RecvWithMRs) -> Next {
+        if let Some(index) = badge::vcpu_index(message.badge) {
+            if index >= self.vcpus.len() {
+                return Next::Reply(requests::refuse());
+            }
+            return self.stopped(index, message);
+        }
+        if message.badge == badge::VMM {
+            return self.request(message);
+        }
+        Next::Reply(requests::refuse())
+    }
+
+    /// A vCPU's thread has stopped with a fault.
+    #[inline]
+    fn stopped(&mut self, index: usize, message: &RecvWithMRs) -> Next {
+        counters::count(Counter::Faults);
+        match Fault::decode(message, ipc_buffer()) {
+            Some(Fault::VmFault(fault)) => self.vm_fault(index, &fault),
+            Some(Fault::UserException(fault)) => self.trap(
+                index,
+                Trap::Exception {
+                    vector: fault.number,
+                    error_code: fault.code,
+                },
+            ),
+            Some(Fault::UnknownSyscall(_)) => self.trap(index, Trap::SoftwareInterrupt),
+            // A thread without an IPC buffer makes no system calls, so it
+            // cannot send or raise anything else (kernel edit E8).
+            _ => Next::Reply(requests::refuse()),
+        }
+    }
+
+    #[inline]
+    fn vm_fault(&mut self, index: usize, fault: &fault::VmFault) -> Next {
+        counters::count(Counter::VmFaults);
+        let access = access(fault);
+        let gva = Gva::new(fault.addr);
+        let cpu = self.vcpus[index].context();
+        match self.paging.fault(&cpu, gva, access) {
+            FaultOutcome::Filled { .. } | FaultOutcome::Retry => {
+                Next::Reply((fault::resume(), [0; 4]))
+            }
+            FaultOutcome::GuestFault(fault) => self.guest_fault(index, fault),
+            FaultOutcome::NotRam { gpa, .. } => self.stop_at(index, |rip| exit::Exit::NotRam {
+                gpa: gpa.get(),
+                rip,
+                write: access == Access::Write,
+            }),
+            FaultOutcome::ReadOnlyMemory { gpa } => {
+                self.stop_at(index, |rip| exit::Exit::ReadOnlyMemory {
+                    gpa: gpa.get(),
+                    rip,
+                })
+            }
+            FaultOutcome::NonCanonical => self.trap(
+                index,
+                Trap::Exception {
+                    vector: GENERAL_PROTECTION,
+                    error_code: 0,
+                },
+            ),
+            FaultOutcome::NotActive => self.reenter(index),
+            FaultOutcome::Unmappable { .. } | FaultOutcome::Failed(_) => {
+                self.stop_at(index, |rip| exit::Exit::Unsupported { rip, bytes: 0 })
+            }
+        }
+    }
+
+    /// The space of the vCPU was recycled: enter it anew, then retry.
+    fn reenter(&mut self, index: usize) -> Next {
+        if self.fetch_registers(index) {
+            self.resume(index);
+        }
+        Next::Receive
+    }
+
+    /// A page fault that the guest's own tables raise.
+    fn guest_fault(&mut self, index: usize, fault: PageFault) -> Next {
+        counters::count(Counter::InjectedPageFaults);
+        let cpu = self.vcpus[index].context();
+        let dropped =
+            self.paging
+                .mmu
+                .page_fault_delivered(&cpu, fault.address, &mut self.paging.caps);
+        if dropped.is_err() {
+            return self.stop_at(index, |rip| exit::Exit::Unsupported { rip, bytes: 0 });
+        }
+        self.trap(index, Trap::PageFault(fault))
+    }
+
+    /// The CPU takes a trap.
+    fn trap(&mut self, index: usize, trap: Trap) -> Next {
+        counters::count(Counter::Exceptions);
+        if !self.fetch_registers(index) {
+            return Next::Receive;
+        }
+        self.step(index, |vcpu, mmu| {
+            vcpu::handle(vcpu.state, &mut vcpu.registers, trap, mmu)
+        });
+        Next::Receive
+    }
+
+    /// Lets the CPU work on vCPU `index`, then does what comes out of it.
+    fn step(&mut self, index: usize, work: impl FnOnce(&mut Vcpu, &mut Mmu<'_>) -> Outcome) {
+        let vcpu = &mut self.vcpus[index];
+        let mut mmu = Mmu::new(&mut self.paging, vcpu.context());
+        let outcome = work(vcpu, &mut mmu);
+        if mmu.failed.is_some() {
+            let rip = vcpu.registers.rip;
+            self.exit(
+                index,
+                Stop::Exit(exit::Exit::Unsupported { rip, bytes: 0 }),
+                Waiting::Nothing,
+            );
+            return;
+        }
+        match outcome {
+            Outcome::Resume => self.resume(index),
+            Outcome::Exit(exit) => match exits::of_cpu(exit) {
+                Ok(exit) => self.exit(index, Stop::Exit(exit), Waiting::Instruction),
+                Err(_) => {
+                    let rip = self.vcpus[index].registers.rip;
+                    let exit = exit::Exit::Unsupported { rip, bytes: 0 };
+                    self.exit(index, Stop::Exit(exit), Waiting::Nothing);
+                }
+            },
+            Outcome::Shutdown(fault) => self.exit(index, Stop::Shutdown(fault), Waiting::Nothing),
+        }
+    }
+
+    fn fetch_registers(&mut self, index: usize) -> bool {
+        let read = self.vcpus[index].read_registers();
+        if read.is_err() {
+            counters::count(Counter::FailedInvocations);
+        }
+        read.is_ok()
+    }
+
+    /// Lets a stopped vCPU run on, in the space that its state asks for.
+    fn resume(&mut self, index: usize) {
+        let vcpu = &mut self.vcpus[index];
+        vcpu.waiting = None;
+        let context = vcpu.context();
+        let resumed = self.paging.activate(&context).is_ok_and(|space| {
+            vcpu.enter(space, &self.paging.caps).is_ok() && vcpu.resume().is_ok()
+        });
+        if !resumed {
+            counters::count(Counter::FailedInvocations);
+            let rip = vcpu.registers.rip;
+            self.exit(
+                index,
+                Stop::Exit(exit::Exit::Unsupported { rip, bytes: 0 }),
+                Waiting::Nothing,
+            );
+        }
+    }
+
+    /// Stops a vCPU at its current instruction for the vmm.
+    fn stop_at(&mut self, index: usize, exit: impl FnOnce(u64) -> exit::Exit) -> Next {
+        if self.fetch_registers(index) {
+            let exit = exit(self.vcpus[index].registers.rip);
+            self.exit(index, Stop::Exit(exit), Waiting::Access);
+        }
+        Next::Receive
+    }
+
+    /// Hands an exit to the vmm, now or when it asks.
+    fn exit(&mut self, index: usize, stop: Stop, waiting: Waiting) {
+        counters::count(Counter::Exits);
+        self.vcpus[index].waiting = Some(waiting);
+        if core::mem::take(&mut self.parked) {
+            let words = self.words(index, stop);
+            exits::answer(self.parked_reply(), words);
+        } else {
+            // A vCPU that waits does not exit again, so one entry each.
+            let _ = self.exits.push((index, stop));
+        }
+    }
+
+    fn words(&mut self, index: usize, stop: Stop) -> exit::Words {
+        match stop {
+            Stop::Exit(exit) => exit.encode(index),
+            Stop::Shutdown(fault) => {
+                let vcpu = &self.vcpus[index];
+                exits::dump(&fault, vcpu.state, &vcpu.registers, self.bounce.bytes());
+                exit::Exit::Shutdown.encode(index)
+            }
+        }
+    }
+
+    fn parked_reply(&self) -> cap::Endpoint {
+        cap::Endpoint::from_bits(self.paging.caps.slots().replies.first)
+    }
+
+    /// A message of the vmm.
+    fn request(&mut self, message: &RecvWithMRs) -> Next {
+        match Request::decode(message.info.label(), message.msg) {
+            Some(Request::NextExit) => self.next_exit(),
+            Some(Request::Complete { vcpu, completion }) => self.complete(vcpu, completion),
+            Some(Request::Read { gpa, length }) => Next::Reply(requests::read(
+                &self.paging.memory,
+                &mut self.bounce,
+                gpa,
+                length,
+            )),
+            Some(Request::Write {
+                gpa,
+                length,
+                inline,
+            }) => Next::Reply(requests::write(
+                &self.paging.memory,
+                &mut self.bounce,
+                (gpa, length),
+                inline,
+            )),
+            None => Next::Reply(requests::refuse()),
+        }
+    }
+
+    /// Answers with the oldest exit, or parks the vmm until there is one.
+    fn next_exit(&mut self) -> Next {
+        if !self.exits.is_empty() {
+            let (index, stop) = self.exits.remove(0);
+            return Next::Reply(exits::message(self.words(index, stop)));
+        }
+        let slot = self.paging.caps.place(self.parked_reply().bits());
+        match slot.save_caller() {
+            Ok(()) => {
+                self.parked = true;
+                Next::Receive
+            }
+            Err(_) => Next::Reply(requests::refuse()),
+        }
+    }
+
+    fn complete(&mut self, index: usize, completion: Completion) -> Next {
+        let Some(waiting) = self.vcpus.get(index).and_then(|vcpu| vcpu.waiting) else {
+            return Next::Reply(requests::refuse());
+        };
+        if self.exits.iter().any(|(waiting, _)| *waiting == index) {
+            // The vmm has not even seen the exit that it completes.
+            return Next::Reply(requests::refuse());
+        }
+        match waiting {
+            Waiting::Nothing => return Next::Reply(requests::refuse()),
+            Waiting::Access => self.resume(index),
+            Waiting::Instruction => {
+                let completion = exits::completion(completion);
+                self.step(index, |vcpu, mmu| {
+                    vcpu::complete(vcpu.state, &mut vcpu.registers, completion, mmu)
+                });
+            }
+        }
+        self.next_exit()
+    }
+}
+
+const GENERAL_PROTECTION: u64 = Vector::GeneralProtection as u64;
+
+/// What the thread tried. Without NX and SMEP the CPU does not tell fetches
+/// from reads; a fetch is the fault at the instruction's own address.
+const fn access(fault: &fault::VmFault) -> Access {
+    const WRITE: u64 = 1 << 1;
+    if fault.fsr & WRITE != 0 {
+        Access::Write
+    } else if fault.addr == fault.ip {
+        Access::Execute
+    } else {
+        Access::Read
+    }
+}

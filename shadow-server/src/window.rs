@@ -1,0 +1,89 @@
+//! The window on guest memory.
+//!
+//! The builder maps every frame at `WINDOW + gpa`. vCPUs may run between any
+//! two accesses, so all of them are atomic: bytes and words, never references.
+
+#![allow(unsafe_code, reason = "guest memory is known by its addresses only")]
+
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use system::address_map::{WINDOW, WINDOW_LIMIT};
+use x86::{Gpa, GuestMemory, OutsideRam};
+
+/// Guest memory of a fixed size.
+pub struct Window {
+    size: u64,
+}
+
+impl Window {
+    /// The window of a guest with `size` bytes of RAM.
+    ///
+    /// # Safety
+    /// The builder has mapped `size` bytes at [`WINDOW`], for good.
+    pub unsafe fn new(size: u64) -> Self {
+        Self {
+            size: size.min(WINDOW_LIMIT),
+        }
+    }
+
+    /// The address of `gpa`, if `length` bytes from there on are RAM.
+    fn address(&self, gpa: Gpa, length: u64) -> Result<u64, OutsideRam> {
+        match gpa.checked_add(length) {
+            Some(end) if end.get() <= self.size => Ok(WINDOW + gpa.get()),
+            _ => Err(OutsideRam { gpa, length }),
+        }
+    }
+
+    fn word(&self, gpa: Gpa) -> Result<&AtomicU64, OutsideRam> {
+        let address = self.address(gpa, 8)?;
+        if !address.is_multiple_of(8) {
+            return Err(OutsideRam { gpa, length: 8 });
+        }
+        // SAFETY: mapped for good (see `new`), in range and aligned by the
+        // checks right above; atomics tolerate a guest that writes meanwhile.
+        Ok(unsafe { &*(address as *const AtomicU64) })
+    }
+
+    fn bytes(&self, gpa: Gpa, length: usize) -> Result<&[AtomicU8], OutsideRam> {
+        let address = self.address(gpa, length as u64)?;
+        // SAFETY: as in `word`; bytes are always aligned.
+        Ok(unsafe { core::slice::from_raw_parts(address as *const AtomicU8, length) })
+    }
+}
+
+impl GuestMemory for Window {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    #[inline]
+    fn load_u64(&self, gpa: Gpa) -> Result<u64, OutsideRam> {
+        Ok(self.word(gpa)?.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn compare_exchange_u64(&self, gpa: Gpa, current: u64, new: u64) -> Result<u64, OutsideRam> {
+        let exchanged =
+            self.word(gpa)?
+                .compare_exchange(current, new, Ordering::Relaxed, Ordering::Relaxed);
+        Ok(match exchanged {
+            Ok(old) | Err(old) => old,
+        })
+    }
+
+    fn read(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), OutsideRam> {
+        let source = self.bytes(gpa, bytes.len())?;
+        for (to, from) in bytes.iter_mut().zip(source) {
+            *to = from.load(Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), OutsideRam> {
+        let target = self.bytes(gpa, bytes.len())?;
+        for (to, from) in target.iter().zip(bytes) {
+            to.store(*from, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
