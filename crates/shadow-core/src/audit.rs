@@ -6,7 +6,7 @@ use crate::context::View;
 use crate::copies::{Claim, MAX_COPIES_PER_FRAME};
 use crate::frames::{FrameKind, HostMap};
 use crate::instances::LastPath;
-use crate::mappings::{CopyId, SpaceId};
+use crate::mappings::SpaceId;
 use crate::mmu::ShadowMmu;
 use crate::origin::Rights;
 use crate::spaces::SpaceKey;
@@ -309,10 +309,5 @@ impl ShadowMmu<'_> {
             parent = child.unwrap_or(0);
         }
         check(parent == last.table, Invariant::S11, last.table)
-    }
-
-    /// The copy that the audit would call by this number.
-    pub fn copy_slot(&self, number: usize) -> Option<CopyId> {
-        (number < self.copies.count()).then_some(CopyId(number as u32))
     }
 }

@@ -9,6 +9,11 @@ use x86::{Gfn, Gva, Level};
 pub struct SpaceId(pub(crate) u16);
 
 impl SpaceId {
+    /// The space of that root object.
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
     /// Number of the root object in its pool, from 0.
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -32,6 +37,11 @@ pub struct TableId {
 pub struct CopyId(pub(crate) u32);
 
 impl CopyId {
+    /// The slot of that number.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
     /// Number of the slot, from 0.
     pub const fn index(self) -> usize {
         self.0 as usize

@@ -8,6 +8,8 @@
 //! - Unmap of a table unlinks it if its parent entry still names it, and
 //!   empties it either way.
 
+use std::collections::BTreeMap;
+
 use shadow_core::{CopyId, MapError, Mappings, Pools, SpaceId, TableId};
 use x86::{Gfn, Gva, Level};
 
@@ -21,7 +23,6 @@ pub const INJECTED: u32 = 99;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
-    Empty,
     Table(usize),
     Page { frame: u64, writable: bool },
 }
@@ -29,7 +30,8 @@ enum Entry {
 #[derive(Clone, Debug)]
 struct Table {
     mapped: Option<(usize, u64)>,
-    entries: Vec<Entry>,
+    /// Entries in use, by slot.
+    entries: BTreeMap<usize, Entry>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +68,7 @@ impl Kernel {
     pub fn new(pools: &Pools) -> Self {
         let table = Table {
             mapped: None,
-            entries: vec![Entry::Empty; 512],
+            entries: BTreeMap::new(),
         };
         let pool = |count: u16| vec![table.clone(); usize::from(count)];
         let frames = u64::from(pools.frames);
@@ -119,8 +121,11 @@ impl Kernel {
         let mut index = space;
         let mut at = Level::L4;
         while at != level {
-            match self.tables[at as usize - 1][index].entries[at.index(Gva::new(va))] {
-                Entry::Table(below) => index = below,
+            match self.tables[at as usize - 1][index]
+                .entries
+                .get(&at.index(Gva::new(va)))
+            {
+                Some(Entry::Table(below)) => index = *below,
                 _ => return None,
             }
             at = at.below()?;
@@ -128,15 +133,25 @@ impl Kernel {
         Some(index)
     }
 
-    fn entry_mut(&mut self, space: usize, level: Level, va: u64) -> Option<&mut Entry> {
+    /// The place of an entry, if its table is on the path of `va`: the entries
+    /// of that table and the slot.
+    fn place(
+        &mut self,
+        space: usize,
+        level: Level,
+        va: u64,
+    ) -> Option<(&mut BTreeMap<usize, Entry>, usize)> {
         let table = self.table_on_path(space, level, va)?;
-        Some(&mut self.tables[level as usize - 1][table].entries[level.index(Gva::new(va))])
+        Some((
+            &mut self.tables[level as usize - 1][table].entries,
+            level.index(Gva::new(va)),
+        ))
     }
 
     /// What the hardware would do with an access: the frame and W.
     pub fn access(&self, space: SpaceId, gva: Gva) -> Option<(Gfn, bool)> {
         let table = self.table_on_path(space.index(), Level::L1, gva.get())?;
-        match self.tables[0][table].entries[Level::L1.index(gva)] {
+        match *self.tables[0][table].entries.get(&Level::L1.index(gva))? {
             Entry::Page { frame, writable } => Some((Gfn::new(frame), writable)),
             _ => None,
         }
@@ -159,12 +174,8 @@ impl Kernel {
         va: u64,
         found: &mut Vec<(usize, u64, u64, bool)>,
     ) {
-        for (slot, entry) in self.tables[level as usize - 1][index]
-            .entries
-            .iter()
-            .enumerate()
-        {
-            let va = va + slot as u64 * level.span();
+        for (slot, entry) in self.tables[level as usize - 1][index].entries.iter() {
+            let va = va + *slot as u64 * level.span();
             match (*entry, level.below()) {
                 (Entry::Table(below), Some(level)) => self.collect(space, level, below, va, found),
                 (Entry::Page { frame, writable }, _) => found.push((space, va, frame, writable)),
@@ -176,10 +187,10 @@ impl Kernel {
     fn unmap_cap(&mut self, slot: usize) {
         let Some(cap) = self.slots[slot] else { return };
         if let Some((space, va)) = cap.mapped
-            && let Some(entry) = self.entry_mut(space, Level::L1, va)
-            && matches!(*entry, Entry::Page { frame, .. } if frame == cap.frame)
+            && let Some((entries, slot)) = self.place(space, Level::L1, va)
+            && matches!(entries.get(&slot), Some(Entry::Page { frame, .. }) if *frame == cap.frame)
         {
-            *entry = Entry::Empty;
+            entries.remove(&slot);
         }
         self.slots[slot] = Some(FrameCap {
             mapped: None,
@@ -209,18 +220,19 @@ impl Mappings for Kernel {
         }
         let (space, va) = (space.index(), gva.get());
         assert_eq!(va % 4096, 0, "alignment");
-        match self.entry_mut(space, Level::L1, va) {
-            None => return refuse("map without a table", FAILED_LOOKUP),
-            Some(entry) if *entry != Entry::Empty => {
-                return refuse("map over an entry", DELETE_FIRST);
-            }
-            Some(entry) => {
-                *entry = Entry::Page {
-                    frame: cap.frame,
-                    writable,
-                }
-            }
+        let Some((entries, slot)) = self.place(space, Level::L1, va) else {
+            return refuse("map without a table", FAILED_LOOKUP);
+        };
+        if entries.contains_key(&slot) {
+            return refuse("map over an entry", DELETE_FIRST);
         }
+        entries.insert(
+            slot,
+            Entry::Page {
+                frame: cap.frame,
+                writable,
+            },
+        );
         self.slots[copy.index()] = Some(FrameCap {
             mapped: Some((space, va)),
             ..cap
@@ -246,16 +258,21 @@ impl Mappings for Kernel {
             return refuse("remap in another space", INVALID_CAPABILITY);
         }
         assert_eq!(va, gva.get() & !0xfff, "the caller's idea of the place");
-        let Some(entry) = self.entry_mut(old_space, Level::L1, va) else {
+        let Some((entries, slot)) = self.place(old_space, Level::L1, va) else {
             return refuse("remap without a table", FAILED_LOOKUP);
         };
-        let own_or_empty = matches!(*entry, Entry::Page { frame, .. } if frame == cap.frame)
-            || *entry == Entry::Empty;
-        assert!(own_or_empty, "remap over another frame's mapping");
-        *entry = Entry::Page {
-            frame: cap.frame,
-            writable,
-        };
+        let own = |entry: &Entry| matches!(*entry, Entry::Page { frame, .. } if frame == cap.frame);
+        assert!(
+            entries.get(&slot).is_none_or(own),
+            "remap over another frame's mapping"
+        );
+        entries.insert(
+            slot,
+            Entry::Page {
+                frame: cap.frame,
+                writable,
+            },
+        );
         Ok(())
     }
 
@@ -271,21 +288,16 @@ impl Mappings for Kernel {
         if self.tables[level][table.index].mapped.is_some() {
             return refuse("map of a mapped table", INVALID_CAPABILITY);
         }
-        assert!(
-            self.tables[level][table.index]
-                .entries
-                .iter()
-                .all(|entry| *entry == Entry::Empty)
-        );
+        assert!(self.tables[level][table.index].entries.is_empty());
         let above = table.level.above().expect("roots are not mapped");
         assert_eq!(gva.get() % above.span(), 0, "alignment");
-        match self.entry_mut(space.index(), above, gva.get()) {
-            None => return refuse("table without a parent", FAILED_LOOKUP),
-            Some(entry) if *entry != Entry::Empty => {
-                return refuse("table over an entry", DELETE_FIRST);
-            }
-            Some(entry) => *entry = Entry::Table(table.index),
+        let Some((entries, slot)) = self.place(space.index(), above, gva.get()) else {
+            return refuse("table without a parent", FAILED_LOOKUP);
+        };
+        if entries.contains_key(&slot) {
+            return refuse("table over an entry", DELETE_FIRST);
         }
+        entries.insert(slot, Entry::Table(table.index));
         self.tables[level][table.index].mapped = Some((space.index(), gva.get()));
         Ok(())
     }
@@ -297,14 +309,14 @@ impl Mappings for Kernel {
             return Ok(());
         };
         let above = table.level.above().expect("roots are not unmapped");
-        if let Some(entry) = self.entry_mut(space, above, va)
-            && *entry == Entry::Table(table.index)
+        if let Some((entries, slot)) = self.place(space, above, va)
+            && entries.get(&slot) == Some(&Entry::Table(table.index))
         {
-            *entry = Entry::Empty;
+            entries.remove(&slot);
         }
         let object = &mut self.tables[level][table.index];
         object.mapped = None;
-        object.entries.fill(Entry::Empty);
+        object.entries.clear();
         Ok(())
     }
 

@@ -4,3 +4,4 @@
 pub mod kernel;
 pub mod machine;
 pub mod memory;
+pub mod reference;
