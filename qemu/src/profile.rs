@@ -24,6 +24,9 @@ pub struct Profile {
     pub cpu: Option<String>,
     /// Serial ports, 1 or 2.
     pub serial_ports: usize,
+    /// Messages of QEMU that say nothing of interest on this machine.
+    #[serde(default)]
+    pub harmless_messages: Vec<String>,
     /// Arguments that every start of this machine gets, before all others.
     pub arguments: Vec<String>,
 }

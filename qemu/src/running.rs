@@ -38,7 +38,7 @@ pub enum Event {
 pub struct Ended {
     /// Its exit status; `None` if a signal ended it.
     pub status: Option<i32>,
-    /// What it said itself, apart from its machine.
+    /// What it said itself, without the profile's harmless messages.
     pub messages: String,
 }
 
@@ -57,6 +57,7 @@ pub struct Running {
     chunks: Receiver<Chunk>,
     streams: usize,
     messages: Vec<u8>,
+    harmless: Vec<String>,
     ended: bool,
 }
 
@@ -93,6 +94,7 @@ impl Running {
             chunks,
             streams: 0,
             messages: Vec::new(),
+            harmless: machine.profile.harmless_messages.clone(),
             ended: false,
         };
         for (port, name) in ports.into_iter().zip([Port::Com1, Port::Com2]) {
@@ -140,7 +142,7 @@ impl Running {
         }
         self.ended = true;
         let status = self.child.wait().ok().and_then(|status| status.code());
-        let messages = String::from_utf8_lossy(&self.messages).into_owned();
+        let messages = telling(&String::from_utf8_lossy(&self.messages), &self.harmless);
         Some(Event::Ended(Ended { status, messages }))
     }
 
@@ -168,4 +170,34 @@ fn serial_ports(count: usize) -> io::Result<(Vec<UnixStream>, Vec<OwnedFd>)> {
         theirs.push(OwnedFd::from(their_end));
     }
     Ok((ours, theirs))
+}
+
+/// `messages` without the lines that end in a harmless one.
+fn telling(messages: &str, harmless: &[String]) -> String {
+    let tells = |line: &&str| {
+        !harmless
+            .iter()
+            .any(|known| line.trim_end().ends_with(known.as_str()))
+    };
+    messages
+        .lines()
+        .filter(tells)
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn harmless_messages_are_left_out() {
+        let harmless = ["we don't".to_owned()];
+        assert_eq!(
+            telling("qemu: VBE. we don't\nqemu: no disk\n", &harmless),
+            "qemu: no disk\n"
+        );
+        assert_eq!(telling("we don't know\n", &harmless), "we don't know\n");
+        assert_eq!(telling("", &harmless), "");
+    }
 }

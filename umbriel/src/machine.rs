@@ -50,7 +50,7 @@ pub struct Limits<'a> {
 }
 
 /// How often a waiting machine looks at its limits.
-const TICK: Duration = Duration::from_millis(50);
+pub const TICK: Duration = Duration::from_millis(50);
 
 /// Starts `machine` and follows it to its end.
 ///

@@ -1,16 +1,13 @@
 //! The exit status of `run`, by the rule of the manual:
 //! the first non-zero guest status in manifest order; 124 if time ran out;
-//! 125 if the tool or the machine failed; 126 and 127 are the statuses of a
-//! guest that crashed and of one whose server crashed.
+//! 125 if the tool or the machine failed. 126 and 127, for a guest that crashed
+//! and for one whose server crashed, come from the supervisor as that guest's
+//! status.
 
 /// Time ran out.
 pub const TIMED_OUT: u8 = 124;
 /// The tool's own error, or a machine that ended without saying why.
 pub const OWN_ERROR: u8 = 125;
-/// A guest crashed. The supervisor reports it as that guest's status.
-pub const GUEST_CRASHED: u8 = 126;
-/// A guest's server crashed. The supervisor reports it as that guest's status.
-pub const SERVER_CRASHED: u8 = 127;
 /// The user pressed Ctrl-C: 128 and the number of SIGINT, as shells say it.
 pub const INTERRUPTED: u8 = 130;
 

@@ -54,11 +54,6 @@ impl Streams {
         }
         bytes
     }
-
-    /// Names of all that wrote something.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.streams.keys().map(String::as_str)
-    }
 }
 
 #[cfg(test)]
@@ -88,7 +83,6 @@ mod tests {
         assert_eq!(all.bytes(MACHINE), b"Booting\npanic\n");
         assert_eq!(all.bytes("a"), b"x\ny");
         assert_eq!(all.bytes("nobody"), b"");
-        assert_eq!(all.names().collect::<Vec<_>>(), ["", "a"]);
     }
 
     #[test]

@@ -1,0 +1,200 @@
+//! The command line, and its help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Boots systems of isolated guests on seL4, in plain QEMU.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo umbriel",
+    bin_name = "cargo umbriel",
+    disable_version_flag = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Print versions of the tool and the kernel, with the kernel's hash.
+    #[arg(long, short = 'V')]
+    pub version: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Boot a system, or a single guest image, and show what it prints.
+    ///
+    /// The exit status is the first non-zero status of a guest, in the order of
+    /// the manifest. 124: time ran out; 125: the tool or the machine failed;
+    /// 126: a guest crashed; 127: a guest's server crashed; 130: Ctrl-C.
+    Run(RunArgs),
+    /// Build the kernel, the processes and the guests of a system.
+    ///
+    /// `run` and `test` do this by themselves; `compose` packs what is built.
+    Build(BuildArgs),
+    /// Pack a system for booting elsewhere: kernel and image for
+    /// `qemu -kernel/-initrd`, and a CD image for GRUB. Runs no compiler.
+    Compose(ComposeArgs),
+    /// Check manifests without building anything.
+    Check(CheckArgs),
+    /// Show the kernel: version, configuration, and every edit with its reason.
+    Kernel(KernelArgs),
+    /// Run the tests, or those whose group or name contains FILTER.
+    Test(TestArgs),
+}
+
+/// Options about what a system is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SystemArgs {
+    /// A manifest (`.toml`), or a guest image: a Solo5 `.hvt` or a pc64 ELF
+    /// [default: manifests/quickstart.toml].
+    #[arg(value_name = "MANIFEST|IMAGE")]
+    pub system: Option<PathBuf>,
+    /// Guest memory for an image, such as "64 MiB" [default: 32 MiB, or what it needs].
+    #[arg(long, value_name = "SIZE")]
+    pub mem: Option<String>,
+    /// Arguments for an image, separated by spaces.
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub append: Option<String>,
+    /// Use the debug kernel, which prints its own messages.
+    #[arg(long)]
+    pub debug_kernel: bool,
+}
+
+/// Options of commands that build.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct ConsentArgs {
+    /// Install missing programs without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// Show the commands that run.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// Options of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// What to boot.
+    #[command(flatten)]
+    pub system: SystemArgs,
+    /// Print the manifest that an image runs under, and stop.
+    #[arg(long)]
+    pub print_manifest: bool,
+    /// End the machine after so many seconds of wall time.
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<f64>,
+    /// Count one nanosecond per instruction: runs repeat exactly, sleeping
+    /// costs no time.
+    #[arg(long)]
+    pub icount: bool,
+    /// Print JSON, one object a line; the last ones are the guests' ends.
+    #[arg(long)]
+    pub json: bool,
+    /// Consent and verbosity.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+}
+
+/// Options of `build`.
+#[derive(Args, Clone, Debug)]
+pub struct BuildArgs {
+    /// What to build.
+    #[command(flatten)]
+    pub system: SystemArgs,
+    /// Consent and verbosity.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+}
+
+/// Options of `compose`.
+#[derive(Args, Clone, Debug)]
+pub struct ComposeArgs {
+    /// What to pack.
+    #[command(flatten)]
+    pub system: SystemArgs,
+    /// Directory for the results; made if it is not there.
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Consent and verbosity.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+}
+
+/// Options of `check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// The manifests.
+    #[arg(required = true, value_name = "MANIFEST")]
+    pub manifests: Vec<PathBuf>,
+    /// Print what is wrong as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `kernel`.
+#[derive(Args, Clone, Debug)]
+pub struct KernelArgs {
+    /// Show the debug configuration.
+    #[arg(long)]
+    pub debug_kernel: bool,
+    /// Build it too.
+    #[arg(long)]
+    pub build: bool,
+    /// Consent and verbosity.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+}
+
+/// Options of `test`.
+#[derive(Args, Clone, Debug)]
+pub struct TestArgs {
+    /// Part of a group's or test's name.
+    pub filter: Option<String>,
+    /// Also what takes long.
+    #[arg(long)]
+    pub long: bool,
+    /// List what would run.
+    #[arg(long)]
+    pub list: bool,
+    /// Consent and verbosity.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_defaults_to_the_quickstart() {
+        let Ok(Cli {
+            command: Some(Command::Run(run)),
+            ..
+        }) = Cli::try_parse_from(["umbriel", "run"])
+        else {
+            panic!("`run` needs no argument")
+        };
+        assert!(run.system.system.is_none() && !run.system.debug_kernel && run.timeout.is_none());
+    }
+
+    #[test]
+    fn arguments_for_a_guest_may_look_like_options() {
+        let line = ["umbriel", "run", "x.hvt", "--append", "--solo5:quiet a b"];
+        let Ok(Cli {
+            command: Some(Command::Run(run)),
+            ..
+        }) = Cli::try_parse_from(line)
+        else {
+            panic!()
+        };
+        assert_eq!(run.system.append.as_deref(), Some("--solo5:quiet a b"));
+    }
+}

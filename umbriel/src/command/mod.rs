@@ -1,0 +1,9 @@
+//! The commands of the tool, one module each.
+
+pub mod build;
+pub mod check;
+pub mod compose;
+pub mod kernel;
+pub mod run;
+pub mod test;
+pub mod version;

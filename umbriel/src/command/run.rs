@@ -1,0 +1,234 @@
+//! `cargo umbriel run`.
+
+use std::io::{self, IsTerminal, Write, stdout};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use qemu::{Boot, Machine, Profile, Timing};
+use system::manifest::System;
+
+use crate::build::Artifacts;
+use crate::cli::RunArgs;
+use crate::command::build::build_for;
+use crate::compose;
+use crate::error::{Error, Result};
+use crate::machine::{self, Limits, Observer, Outcome};
+use crate::output::backtrace;
+use crate::output::json::{self, JsonLines};
+use crate::output::record::{Content, Record};
+use crate::output::screen::Screen;
+use crate::output::status::{MachineEnd, exit_status};
+use crate::output::{backtrace::Programs, console::Piece};
+use crate::repository::Repository;
+use crate::tools::Need;
+
+/// Runs the command.
+///
+/// # Errors
+/// What the failing step said.
+pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
+    let loaded = compose::load(repository, &args.system)?;
+    if args.print_manifest {
+        print!("{}", loaded.system.to_toml());
+        return Ok(0);
+    }
+    let timeout = timeout(args.timeout)?;
+    let needs = [Need::Build, Need::Boot];
+    let built = build_for(
+        repository,
+        &loaded,
+        args.system.debug_kernel,
+        args.consent,
+        &needs,
+    )?;
+    let image = compose::compose(repository, &loaded, &built)?;
+    let path = repository.target(&format!("umbriel/run/{}.elf", loaded.system.name));
+    compose::write_whole(&path, &image)?;
+
+    let timing = if args.icount {
+        Timing::InstructionCount
+    } else {
+        Timing::RealTime
+    };
+    let machine = machine(&loaded.system, &built, &path, timing)?;
+    if args.consent.verbose {
+        eprintln!("umbriel: {}", machine.replay_command());
+    }
+    let interrupted = interrupt_flag()?;
+    let limits = Limits {
+        timeout,
+        interrupted: &interrupted,
+    };
+    let names: Vec<&str> = loaded
+        .system
+        .guests
+        .iter()
+        .map(|guest| guest.name.as_str())
+        .collect();
+    if args.json {
+        let mut lines = JsonLines::new(stdout().lock());
+        let outcome = machine::run(&machine, limits, &mut lines)?;
+        let status = conclude(&outcome, &names);
+        lines.finish(&outcome, &names, status)?;
+        return Ok(status);
+    }
+    let mut people = People {
+        screen: Screen::new(stdout(), colours()),
+        programs: &built.programs,
+        broken: None,
+    };
+    let outcome = machine::run(&machine, limits, &mut people)?;
+    people.screen.finish()?;
+    Ok(conclude(&outcome, &names))
+}
+
+fn timeout(seconds: Option<f64>) -> Result<Option<Duration>> {
+    let Some(seconds) = seconds else {
+        return Ok(None);
+    };
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(timeout) if !timeout.is_zero() => Ok(Some(timeout)),
+        _ => Err(Error::new(format!(
+            "--timeout {seconds} is no time to wait; write seconds, such as 30 or 0.5"
+        ))),
+    }
+}
+
+fn colours() -> bool {
+    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The machine that boots `system` directly.
+///
+/// # Errors
+/// If the manifest names an unknown machine.
+pub fn machine(
+    system: &System,
+    built: &Artifacts,
+    image: &std::path::Path,
+    timing: Timing,
+) -> Result<Machine> {
+    Ok(Machine {
+        profile: Profile::named(&system.machine.profile)?,
+        cpu: system.machine.cpu.clone(),
+        memory_bytes: system.machine.memory_bytes,
+        timing,
+        boot: Boot::Kernel {
+            kernel: built.kernel.elf32.clone(),
+            module: Some(image.to_owned()),
+            arguments: String::new(),
+        },
+        extra: Vec::new(),
+    })
+}
+
+/// A flag that Ctrl-C sets, instead of ending the tool; a second Ctrl-C ends
+/// it at once.
+///
+/// # Errors
+/// If the system refuses the handler.
+pub fn interrupt_flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
+}
+
+/// Says what needs saying about the end; returns the exit status.
+fn conclude(outcome: &Outcome, names: &[&str]) -> u8 {
+    for line in &outcome.malformed {
+        eprintln!("umbriel: COM2 carried a line that is no control record: {line}");
+    }
+    let ended = outcome.qemu.as_ref();
+    let messages = ended.map_or("", |ended| ended.messages.trim_end());
+    if !messages.is_empty() {
+        eprintln!("umbriel: QEMU said:\n{messages}");
+    }
+    match outcome.end {
+        MachineEnd::Off => {
+            for name in names
+                .iter()
+                .filter(|name| !outcome.guests.contains_key(**name))
+            {
+                eprintln!(
+                    "umbriel: the machine went off, but the guest {name} never reported its end"
+                );
+            }
+        }
+        MachineEnd::Died => {
+            let status = ended.and_then(|ended| ended.status);
+            let status = status.map_or("by a signal".to_owned(), |status| {
+                format!("with status {status}")
+            });
+            eprintln!(
+                "umbriel: the machine ended without switching itself off (QEMU ended {status}); try --debug-kernel"
+            );
+        }
+        MachineEnd::TimedOut => eprintln!("umbriel: time ran out"),
+        MachineEnd::Interrupted => eprintln!("umbriel: interrupted"),
+    }
+    let ends: Vec<_> = names.iter().map(|name| outcome.guests.get(*name)).collect();
+    exit_status(outcome.end, &ends)
+}
+
+/// Shows a machine to a person.
+struct People<'a, W> {
+    screen: Screen<W>,
+    programs: &'a Programs,
+    /// Set when standard output has gone; the machine runs on, as its exit
+    /// status may be all that is asked for.
+    broken: Option<io::Error>,
+}
+
+impl<W: Write> People<'_, W> {
+    fn keep(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.broken = Some(error);
+        }
+    }
+}
+
+impl<W: Write> Observer for People<'_, W> {
+    fn piece(&mut self, piece: &Piece) {
+        if self.broken.is_none() {
+            let result = self.screen.piece(piece);
+            self.keep(result);
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        let Content::Crash(crash) = &record.content else {
+            return;
+        };
+        for line in backtrace::describe(crash, self.programs) {
+            if self.broken.is_none() {
+                let result = self.screen.line(&line);
+                self.keep(result);
+            }
+        }
+    }
+}
+
+impl<W: Write> Observer for JsonLines<W> {
+    fn piece(&mut self, piece: &Piece) {
+        self.push(piece);
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.write(&record.value);
+    }
+}
+
+impl<W: Write> JsonLines<W> {
+    fn finish(&mut self, outcome: &Outcome, names: &[&str], status: u8) -> Result<()> {
+        self.flush_lines();
+        self.write(&json::run(outcome.end, status));
+        for name in names {
+            self.write(&json::guest(name, outcome.guests.get(*name)));
+        }
+        self.result().map_err(Error::from)
+    }
+}

@@ -1,0 +1,177 @@
+//! `cargo umbriel test`.
+
+use std::ffi::OsString;
+use std::sync::atomic::AtomicBool;
+
+use crate::build::{self, Artifacts, Request};
+use crate::cli::{ConsentArgs, TestArgs};
+use crate::command::run::interrupt_flag;
+use crate::error::Result;
+use crate::output::status::{INTERRUPTED, OWN_ERROR};
+use crate::progress::Progress;
+use crate::repository::Repository;
+use crate::suite::boot::{self, BootTest, Built};
+use crate::suite::{Case, cargo, fuzz, kernel, runner};
+use crate::tools::{self, Need};
+
+/// Runs the command. The exit status is 0 if every test passed.
+///
+/// # Errors
+/// If the tests cannot be set up.
+pub fn execute(repository: &Repository, args: &TestArgs) -> Result<u8> {
+    let filter = args.filter.as_deref();
+    let interrupted = interrupt_flag()?;
+    let tests = boot::load(repository, |name| {
+        filter.is_none_or(|filter| format!("boot/{name}").contains(filter))
+    })?;
+    let tests: Vec<BootTest> = tests
+        .into_iter()
+        .filter(|test| args.long || !test.expected.long)
+        .collect();
+    if args.list {
+        let built = Built::none();
+        show(&selected(
+            all(repository, &tests, &built, args.long, &interrupted),
+            args,
+        ));
+        return Ok(0);
+    }
+    // Bindings are generated from a kernel, so every test needs one.
+    tools::require(
+        &[Need::Build, Need::Boot, Need::Iso, Need::Lint],
+        args.consent.yes,
+    )?;
+    let built = build_for(repository, &tests, args.consent)?;
+    let cases = selected(
+        all(repository, &tests, &built, args.long, &interrupted),
+        args,
+    );
+    if cases.is_empty() {
+        eprintln!(
+            "umbriel: no test has {:?} in its name; --list shows them",
+            filter.unwrap_or("")
+        );
+        return Ok(OWN_ERROR);
+    }
+    if cases.iter().any(|case| case.group == fuzz::GROUP) {
+        fuzz::require(args.consent.yes)?;
+    }
+    let done = runner::run(&cases, &interrupted);
+    let passed = runner::summarise(&done);
+    if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
+        return Ok(INTERRUPTED);
+    }
+    Ok(u8::from(!passed))
+}
+
+fn show(cases: &[Case<'_>]) {
+    for case in cases {
+        println!(
+            "{}{}",
+            case.full_name(),
+            if case.long { "  (long)" } else { "" }
+        );
+    }
+}
+
+fn selected<'a>(cases: Vec<Case<'a>>, args: &TestArgs) -> Vec<Case<'a>> {
+    let wanted =
+        |case: &Case<'_>| case.matches(args.filter.as_deref()) && (args.long || !case.long);
+    cases.into_iter().filter(wanted).collect()
+}
+
+/// Builds what the boot tests boot.
+fn build_for(repository: &Repository, tests: &[BootTest], consent: ConsentArgs) -> Result<Built> {
+    let progress = Progress::new();
+    let build = |debug_kernel: bool| -> Result<Artifacts> {
+        let wanted = tests
+            .iter()
+            .filter(|test| test.expected.debug_kernel == debug_kernel);
+        let guests = wanted.flat_map(|test| test.loaded.system.guests.iter());
+        let mut guests: Vec<_> = guests.map(|guest| guest.source.clone()).collect();
+        guests.sort_by_key(|source| (source.key(), source.to_string()));
+        guests.dedup();
+        build::build(
+            repository,
+            &Request {
+                debug_kernel,
+                guests,
+                verbose: consent.verbose,
+            },
+            &progress,
+        )
+    };
+    let debug = tests.iter().any(|test| test.expected.debug_kernel);
+    Ok(Built {
+        release: Some(build(false)?),
+        debug: if debug { Some(build(true)?) } else { None },
+    })
+}
+
+/// Every case, from cheap to dear.
+fn all<'a>(
+    repository: &'a Repository,
+    tests: &'a [BootTest],
+    built: &'a Built,
+    long: bool,
+    interrupted: &'a AtomicBool,
+) -> Vec<Case<'a>> {
+    let mut cases = cargo_cases(repository, built);
+    cases.extend(kernel::cases(repository, interrupted));
+    cases.extend(boot::cases(repository, tests, built, interrupted));
+    cases.extend(fuzz::cases(repository, long));
+    cases
+}
+
+fn cargo_cases<'a>(repository: &'a Repository, built: &'a Built) -> Vec<Case<'a>> {
+    let abi = built
+        .release
+        .as_ref()
+        .map(|built| OsString::from(&built.kernel.abi_dir));
+    let abi: Vec<(String, OsString)> = abi
+        .into_iter()
+        .map(|directory| (build::ABI_VARIABLE.to_owned(), directory))
+        .collect();
+    let bare: Vec<&str> = build::bare_packages()
+        .iter()
+        .flat_map(|package| ["--package", package])
+        .collect();
+    let bare_lints = [
+        &["clippy", "--quiet", "--target", build::TARGET][..],
+        &bare,
+        &["--", "-D", "warnings"],
+    ]
+    .concat();
+    vec![
+        cargo::case(
+            repository,
+            "lint",
+            "format",
+            &["fmt", "--all", "--check"],
+            Vec::new(),
+        ),
+        cargo::case(
+            repository,
+            "lint",
+            "host",
+            &[
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
+            abi.clone(),
+        ),
+        cargo::case(repository, "lint", "bare", &bare_lints, abi.clone()),
+        cargo::case(
+            repository,
+            "unit",
+            "workspace",
+            &["test", "--workspace"],
+            abi,
+        ),
+    ]
+}

@@ -1,0 +1,101 @@
+//! The oracle for pc64 guests: the same image on a bare machine must print
+//! the same and end with the same status.
+
+use std::time::Instant;
+
+use qemu::{Boot, Event, Machine, Port, Profile, Running, Timing};
+
+use crate::build::Artifacts;
+use crate::error::{Error, Result};
+use crate::machine::{Limits, Outcome};
+use crate::suite::boot::BootTest;
+use crate::suite::judge::difference;
+
+/// Memory of a guest whose manifest names none.
+const DEFAULT_MEMORY: u64 = system::manifest::DEFAULT_GUEST_MEMORY;
+
+/// Why guest number `index` does not do the same bare, if its test asks.
+///
+/// # Errors
+/// If the bare machine does not run.
+pub fn problems(
+    test: &BootTest,
+    index: usize,
+    built: &Artifacts,
+    outcome: &Outcome,
+    limits: Limits<'_>,
+) -> Result<Vec<String>> {
+    let guest = &test.loaded.system.guests[index];
+    if !test
+        .expected
+        .guest
+        .get(&guest.name)
+        .is_some_and(|expected| expected.same_when_bare)
+    {
+        return Ok(Vec::new());
+    }
+    let image = built
+        .guest(&guest.source)
+        .ok_or_else(|| Error::new(format!("{} is not built", guest.source)))?;
+    let machine = Machine {
+        profile: Profile::named("bare")?,
+        cpu: None,
+        memory_bytes: guest.memory_bytes.unwrap_or(DEFAULT_MEMORY),
+        timing: Timing::InstructionCount,
+        boot: Boot::Kernel {
+            kernel: image.clone(),
+            module: None,
+            arguments: guest.args.join(" "),
+        },
+        extra: Vec::new(),
+    };
+    let (printed, status) = run(&machine, limits)?;
+    let mut problems = Vec::new();
+    let text = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes)
+            .replace("\r\n", "\n")
+            .trim_end_matches('\n')
+            .to_owned()
+    };
+    let (bare, here) = (text(&printed), text(&outcome.streams.bytes(&guest.name)));
+    if bare != here {
+        problems.push(format!(
+            "not as bare: {}",
+            difference(&guest.name, &bare, &here)
+        ));
+    }
+    let here = outcome.guests.get(&guest.name).map(|end| end.byte());
+    if status != here {
+        problems.push(format!(
+            "{} ends with {status:?} bare, with {here:?} here",
+            guest.name
+        ));
+    }
+    Ok(problems)
+}
+
+/// What the bare machine wrote to COM1, and the byte it wrote to its exit port.
+fn run(machine: &Machine, limits: Limits<'_>) -> Result<(Vec<u8>, Option<u8>)> {
+    let mut running = Running::start(machine)?;
+    let start = Instant::now();
+    let mut printed = Vec::new();
+    loop {
+        match running.next_event(crate::machine::TICK) {
+            Some(Event::Output(Port::Com1, bytes)) => printed.extend(bytes),
+            Some(Event::Output(Port::Com2, _)) => {}
+            Some(Event::Ended(ended)) => {
+                return Ok((printed, ended.status.and_then(qemu::bare_exit_byte)));
+            }
+            None => {}
+        }
+        if limits
+            .timeout
+            .is_some_and(|timeout| start.elapsed() > timeout)
+        {
+            let command = machine.replay_command();
+            return Err(Error::new(format!(
+                "the bare machine does not end by itself:\n  {command}"
+            )));
+        }
+    }
+}

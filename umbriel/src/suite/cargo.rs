@@ -1,0 +1,107 @@
+//! Cases that are calls of cargo: format, lints, unit tests, fuzzing.
+
+use std::env;
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+
+use crate::repository::Repository;
+use crate::suite::{Case, Verdict};
+
+/// Lines of a failing command's output that are shown.
+const SHOWN: usize = 60;
+
+/// A case that runs `cargo` with `arguments` and passes if that succeeds.
+pub fn case<'a>(
+    repository: &'a Repository,
+    group: &'static str,
+    name: &str,
+    arguments: &[&str],
+    environment: Vec<(String, OsString)>,
+) -> Case<'a> {
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|argument| (*argument).to_owned())
+        .collect();
+    Case {
+        group,
+        name: name.to_owned(),
+        long: false,
+        parallel: false,
+        work: Box::new(move || run(repository, &arguments, &environment)),
+    }
+}
+
+fn run(
+    repository: &Repository,
+    arguments: &[String],
+    environment: &[(String, OsString)],
+) -> Verdict {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    command
+        .current_dir(repository.root())
+        .args(arguments)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null());
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => return Verdict::fail(format!("cannot run cargo: {error}")),
+    };
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let (passed, failed) = counts(&stdout);
+    if output.status.success() {
+        return Verdict {
+            passed: passed.max(1),
+            failed,
+            text: String::new(),
+        };
+    }
+    let said = format!("{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
+    let text = format!("cargo {} failed:\n{shown}", arguments.join(" "));
+    Verdict {
+        passed,
+        failed: failed.max(1),
+        text,
+    }
+}
+
+/// The sums of all `test result:` lines.
+fn counts(stdout: &str) -> (usize, usize) {
+    let number = |line: &str, word: &str| -> usize {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let at = words
+            .iter()
+            .position(|found| found.trim_end_matches(';') == word);
+        at.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok())
+            .unwrap_or(0)
+    };
+    let results = stdout
+        .lines()
+        .filter(|line| line.trim_start().starts_with("test result:"));
+    results.fold((0, 0), |(passed, failed), line| {
+        (
+            passed + number(line, "passed"),
+            failed + number(line, "failed"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_summed() {
+        let stdout = "running 2 tests\n..\n\
+            test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+            test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
+        assert_eq!(counts(stdout), (15, 1));
+        assert_eq!(counts("Finished"), (0, 0));
+    }
+}

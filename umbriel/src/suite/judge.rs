@@ -1,0 +1,220 @@
+//! Compares what a machine did with what was expected.
+
+use serde_json::{Map, Value};
+
+use crate::machine::Outcome;
+use crate::output::escape::escape;
+use crate::output::status::GuestEnd;
+use crate::output::streams::MACHINE;
+use crate::suite::expected::{Expected, Guest, Output};
+
+/// The reasons why `outcome`, with exit status `status`, is not as expected;
+/// none if it is.
+pub fn problems(expected: &Expected, outcome: &Outcome, status: u8) -> Vec<String> {
+    let mut problems = Vec::new();
+    if status != expected.status {
+        problems.push(format!(
+            "exit status is {status}, not {} (the machine: {:?})",
+            expected.status, outcome.end
+        ));
+    }
+    for (name, output) in &expected.output {
+        let stream = outcome
+            .streams
+            .bytes(if name == "machine" { MACHINE } else { name });
+        problems.extend(output_problems(name, output, &stream));
+    }
+    for (name, guest) in &expected.guest {
+        problems.extend(guest_problems(name, guest, outcome.guests.get(name)));
+    }
+    for wanted in &expected.record {
+        if !outcome
+            .records
+            .iter()
+            .any(|record| agrees(wanted, &record.value))
+        {
+            problems.push(format!(
+                "no control record has {}",
+                Value::from(wanted.clone())
+            ));
+        }
+    }
+    for unwanted in &expected.no_record {
+        if let Some(record) = outcome
+            .records
+            .iter()
+            .find(|record| agrees(unwanted, &record.value))
+        {
+            problems.push(format!("there is the control record {}", record.value));
+        }
+    }
+    problems.extend(
+        outcome
+            .malformed
+            .iter()
+            .map(|line| format!("COM2 carried no control record but {line}")),
+    );
+    problems
+}
+
+fn output_problems(name: &str, expected: &Output, stream: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(stream).replace("\r\n", "\n");
+    let mut problems = Vec::new();
+    if let Some(exact) = &expected.exact
+        && *exact != text
+    {
+        problems.push(difference(name, exact, &text));
+    }
+    let mut rest = text.as_str();
+    for wanted in &expected.contains {
+        match rest.find(wanted.as_str()) {
+            Some(at) => rest = &rest[at + wanted.len()..],
+            None if text.contains(wanted.as_str()) => {
+                problems.push(format!(
+                    "{name} writes {wanted:?}, but not in the order expected"
+                ));
+            }
+            None => problems.push(format!("{name} does not write {wanted:?}")),
+        }
+    }
+    let unwanted = expected
+        .lacks
+        .iter()
+        .filter(|unwanted| text.contains(unwanted.as_str()));
+    problems.extend(unwanted.map(|unwanted| format!("{name} writes {unwanted:?}")));
+    problems
+}
+
+/// Says where two texts part.
+pub fn difference(name: &str, expected: &str, actual: &str) -> String {
+    let mut expected_lines = expected.lines();
+    let mut actual_lines = actual.lines();
+    let mut number = 0;
+    loop {
+        number += 1;
+        match (expected_lines.next(), actual_lines.next()) {
+            (None, None) => {
+                return format!("{name} differs in line breaks or the end of the last line");
+            }
+            (expected, actual) if expected == actual => {}
+            (expected, actual) => {
+                let show = |line: Option<&str>| {
+                    line.map_or("nothing".to_owned(), |line| {
+                        format!("\"{}\"", escape(line.as_bytes()))
+                    })
+                };
+                return format!(
+                    "{name}, line {number}: expected {}, got {}",
+                    show(expected),
+                    show(actual)
+                );
+            }
+        }
+    }
+}
+
+fn guest_problems(name: &str, expected: &Guest, end: Option<&GuestEnd>) -> Vec<String> {
+    let Some(end) = end else {
+        return vec![format!("{name} never reported its end")];
+    };
+    let mut problems = Vec::new();
+    if let Some(status) = expected.status
+        && status != end.byte()
+    {
+        problems.push(format!(
+            "{name} ended with status {}, not {status}",
+            end.status
+        ));
+    }
+    if let Some(cause) = &expected.cause
+        && *cause != end.cause
+    {
+        problems.push(format!("{name} ended by {:?}, not {cause:?}", end.cause));
+    }
+    problems
+}
+
+/// Whether `record` has every key of `wanted` with the same value.
+fn agrees(wanted: &Map<String, Value>, record: &Value) -> bool {
+    wanted
+        .iter()
+        .all(|(key, value)| match (value, record.get(key)) {
+            (Value::Object(inner), Some(found)) => agrees(inner, found),
+            (value, found) => found == Some(value),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn output(text: &str) -> Output {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn texts_are_wanted_in_order() {
+        let wanted = output("contains = ['one', 'two']");
+        assert!(output_problems("a", &wanted, b"one\ntwo\n").is_empty());
+        assert!(output_problems("a", &wanted, b"two\none\n")[0].contains("order"));
+        assert!(output_problems("a", &wanted, b"one\n")[0].contains("does not write \"two\""));
+    }
+
+    #[test]
+    fn unwanted_texts_are_found() {
+        let wanted = output("lacks = ['Solo5:']");
+        assert!(output_problems("a", &wanted, b"quiet").is_empty());
+        assert_eq!(
+            output_problems("a", &wanted, b"Solo5: x"),
+            ["a writes \"Solo5:\""]
+        );
+    }
+
+    #[test]
+    fn the_first_difference_is_shown() {
+        let wanted = output("exact = \"one\\ntwo\\n\"");
+        assert!(output_problems("a", &wanted, b"one\r\ntwo\r\n").is_empty());
+        let problems = output_problems("a", &wanted, b"one\ntw\x1b\n");
+        assert_eq!(problems, ["a, line 2: expected \"two\", got \"tw\\x1b\""]);
+        assert!(output_problems("a", &wanted, b"one\ntwo")[0].contains("last line"));
+        assert!(output_problems("a", &wanted, b"")[0].contains("got nothing"));
+    }
+
+    #[test]
+    fn records_agree_by_the_keys_that_are_given() {
+        let wanted = json!({"record": "crash", "counters": {"heal": 0}});
+        let wanted = wanted.as_object().unwrap();
+        assert!(agrees(
+            wanted,
+            &json!({"record": "crash", "ip": 7, "counters": {"heal": 0, "x": 1}})
+        ));
+        assert!(!agrees(
+            wanted,
+            &json!({"record": "crash", "counters": {"heal": 1}})
+        ));
+        assert!(!agrees(wanted, &json!({"record": "crash"})));
+    }
+
+    #[test]
+    fn ends_are_compared() {
+        let wanted = Guest {
+            status: Some(255),
+            cause: Some("exit".into()),
+            same_when_bare: false,
+        };
+        let end = |status, cause: &str| GuestEnd {
+            status,
+            cause: cause.into(),
+        };
+        assert!(guest_problems("a", &wanted, Some(&end(255, "exit"))).is_empty());
+        assert_eq!(
+            guest_problems("a", &wanted, Some(&end(0, "refused"))).len(),
+            2
+        );
+        assert_eq!(
+            guest_problems("a", &wanted, None),
+            ["a never reported its end"]
+        );
+    }
+}
