@@ -58,6 +58,8 @@ global_asm!(
     "subject_flags:",
     "push rax",
     "popfq",
+    ".global subject_flags_syscall",
+    "subject_flags_syscall:",
     "syscall",
     "ud2",
     // Stores the SSE control word at RDI.
@@ -105,6 +107,8 @@ addresses! {
     steps_after = subject_steps_after;
     /// Loads RFLAGS from RAX and makes a system call.
     flags = subject_flags;
+    /// That system call.
+    flags_syscall = subject_flags_syscall;
     /// Stores MXCSR at RDI and loads it into EAX.
     mxcsr = subject_mxcsr;
     /// Stores IDTR at RDI and loads its base into RAX.

@@ -6,7 +6,7 @@
 
 use sel4::fault::UserException;
 use sel4::{
-    Fault, ObjectBlueprint, RecvWithMRs, SchedParams, TcbConfiguration, UserContext, cap,
+    CPtr, Fault, ObjectBlueprint, RecvWithMRs, SchedParams, TcbConfiguration, UserContext, cap,
     init_thread, ipc_buffer,
 };
 
@@ -33,7 +33,6 @@ impl Subject {
     pub fn native(lab: &mut Lab) -> Subject {
         let frame: cap::Granule = lab.make(ObjectBlueprint::_4k);
         let address = lab.map(frame);
-        // The kernel wants a capability that is not mapped elsewhere by itself.
         let tcb = lab.make(ObjectBlueprint::Tcb);
         Subject::configured(lab, tcb, Some((address, frame)))
     }
@@ -42,6 +41,18 @@ impl Subject {
     pub fn guest(lab: &mut Lab) -> Subject {
         let tcb = lab.make(ObjectBlueprint::Tcb);
         Subject::configured(lab, tcb, None)
+    }
+
+    /// Makes a thread without an IPC buffer that stops for good when it faults.
+    pub fn without_fault_handler(lab: &mut Lab) -> Subject {
+        let subject = Subject::guest(lab);
+        let root = init_thread::slot::CNODE;
+        let vspace = init_thread::slot::VSPACE;
+        subject
+            .tcb
+            .tcb_set_space(CPtr::NULL, root, None, vspace)
+            .expect("spaces of a subject");
+        subject
     }
 
     /// Configures a new thread.

@@ -16,10 +16,11 @@ use super::Error;
 const LAST_LINE: &str = "kernel-probe: done";
 
 /// Longest time that a boot may take; one that works takes about a second.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Time without a byte from the machine after which it is taken for dead.
-const SILENCE: Duration = Duration::from_secs(10);
+/// Time without a byte from the machine after which it is taken for dead. Long,
+/// because a busy host looks the same from here.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What a boot told.
 pub(super) struct Told {

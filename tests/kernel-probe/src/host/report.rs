@@ -6,6 +6,12 @@ use kernel_build::EditId;
 
 use super::boot::Told;
 
+/// How a finding of the root task came about.
+const PROBE: &str = "probe";
+
+/// The edit that no boot shows.
+const IMAGE_ONLY: EditId = EditId(3);
+
 /// CR4.OSXMMEXCPT and CR4.UMIP.
 const E10_BITS: u64 = 1 << 10 | 1 << 11;
 
@@ -18,6 +24,8 @@ pub enum State {
     Missing(String),
     /// This machine cannot tell, because of this.
     Unknown(String),
+    /// The machine fell silent before it told; this was its last line.
+    Silent(String),
 }
 
 /// One finding about one edit; an edit can have several.
@@ -31,12 +39,27 @@ pub struct Finding {
     pub state: State,
 }
 
+impl Finding {
+    /// Whether the edit's absence is to be seen. A kernel that stops in the
+    /// edit's own probe shows it too.
+    fn shows_absence(&self) -> bool {
+        matches!(self.state, State::Missing(_) | State::Silent(_))
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
             State::Present => write!(f, "{} present ({})", self.edit, self.how),
             State::Missing(seen) => write!(f, "{} missing ({}): {seen}", self.edit, self.how),
             State::Unknown(why) => write!(f, "{} unknown ({}): {why}", self.edit, self.how),
+            State::Silent(last) => {
+                write!(
+                    f,
+                    "{} not told: the machine fell silent after {last:?}",
+                    self.edit
+                )
+            }
         }
     }
 }
@@ -70,14 +93,15 @@ impl Report {
             }
         }));
         findings.extend(boot.cr4.map(control_register));
-        for edit in edits {
-            if findings.iter().all(|finding| finding.edit != edit) {
-                let last = boot.lines.last().map_or("nothing", String::as_str);
-                let seen = format!("the machine fell silent; its last line was {last:?}");
-                let state = State::Missing(seen);
+        for edit in edits.filter(|edit| *edit != IMAGE_ONLY) {
+            if !findings
+                .iter()
+                .any(|finding| finding.edit == edit && finding.how == PROBE)
+            {
+                let state = State::Silent(boot.lines.last().cloned().unwrap_or_default());
                 findings.push(Finding {
                     edit,
-                    how: "probe".to_owned(),
+                    how: PROBE.to_owned(),
                     state,
                 });
             }
@@ -97,9 +121,10 @@ impl Report {
             .map(Finding::to_string)
             .collect();
         if let Some(omitted) = self.omitted
-            && !self.findings.iter().any(|finding| {
-                finding.edit == omitted && matches!(finding.state, State::Missing(_))
-            })
+            && !self
+                .findings
+                .iter()
+                .any(|finding| finding.edit == omitted && finding.shows_absence())
         {
             lines.push(format!(
                 "the kernel was built without {omitted}, and no probe noticed"
@@ -121,7 +146,7 @@ fn parse(line: &str) -> Option<Finding> {
     };
     Some(Finding {
         edit,
-        how: "probe".to_owned(),
+        how: PROBE.to_owned(),
         state,
     })
 }
@@ -186,5 +211,7 @@ mod tests {
         assert_eq!(noticed.unexpected(), Vec::<String>::new());
         let unnoticed = report(Some(EditId(1)), &["E1 present", "E10 present"], None);
         assert!(unnoticed.unexpected()[0].contains("no probe noticed"));
+        let stopped = report(Some(EditId(10)), &["E1 present"], None);
+        assert_eq!(stopped.unexpected(), Vec::<String>::new());
     }
 }

@@ -16,16 +16,16 @@ use crate::bare::verdict::Verdict;
 /// A probe: what it finds about its edit.
 pub type Probe = fn(&mut Lab) -> Verdict;
 
-/// The probes in the order of their edits. E3 cannot be seen from here; the host
-/// side reads it off the image.
+/// The probes. E3 cannot be seen from here; the host side reads it off the image.
+/// E4 comes last, since a kernel without it stops.
 pub const ALL: [(&str, Probe); 9] = [
     ("E1", |lab| e01_unmap::probe(lab).into()),
     ("E2", |lab| e02_fault_address::probe(lab).into()),
-    ("E4", |lab| e04_flags::probe(lab).into()),
     ("E5", |lab| e05_syscall_registers::probe(lab).into()),
     ("E6", |lab| e06_bases::probe(lab).into()),
     ("E7", |lab| e07_canonical::probe(lab).into()),
     ("E8", |lab| e08_guest_syscalls::probe(lab).into()),
     ("E9", |lab| e09_user_flags::probe(lab).into()),
     ("E10", e10_umip::probe),
+    ("E4", |lab| e04_flags::probe(lab).into()),
 ];
