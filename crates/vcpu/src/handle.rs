@@ -72,7 +72,8 @@ pub fn complete(
 }
 
 /// Delivers an external interrupt. The caller has checked
-/// [`VcpuState::interrupt_window_open`]; a halted vCPU wakes up.
+/// [`VcpuState::interrupt_window_open`]; a halted vCPU wakes up. An exit that
+/// awaits its completion is dropped: its instruction runs again after the handler.
 pub fn inject_interrupt(
     state: &mut VcpuState,
     registers: &mut Registers,

@@ -9,6 +9,7 @@ use crate::{
 };
 
 /// `N` bytes of RAM mapped one to one from address 0, and nothing else.
+#[derive(Clone)]
 pub struct FlatMachine<const N: usize> {
     /// The memory.
     pub ram: [u8; N],
@@ -44,8 +45,9 @@ impl<const N: usize> FlatMachine<N> {
     /// Puts `bytes` at `address`; what does not fit is dropped.
     pub fn put(&mut self, address: u64, bytes: &[u8]) {
         let tail = self.ram.get_mut(address as usize..).unwrap_or_default();
-        for (target, byte) in tail.iter_mut().zip(bytes) {
-            *target = *byte;
+        let length = tail.len().min(bytes.len());
+        if let (Some(target), Some(source)) = (tail.get_mut(..length), bytes.get(..length)) {
+            target.copy_from_slice(source);
         }
     }
 
@@ -133,6 +135,29 @@ impl<const N: usize> Machine for FlatMachine<N> {
 
     fn paging_mode_changed(&mut self, _state: &VcpuState) {
         self.mode_changes += 1;
+    }
+}
+
+/// xorshift64*: repeatable numbers without a dependency.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next number.
+    #[allow(clippy::should_implement_trait)] // never ends
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// The next `N` bytes.
+    pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]);
+        }
+        bytes
     }
 }
 

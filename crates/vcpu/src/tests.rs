@@ -1,4 +1,15 @@
 //! Tests of the whole CPU on a small machine, by topic.
 
 mod boot;
+mod control;
+mod deliver;
+mod descriptor_tables;
+mod msr;
+mod port;
+mod privilege;
+mod property;
 mod rig;
+mod segments;
+mod system_call;
+mod transfer;
+mod traps;

@@ -3,25 +3,7 @@
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction as Iced, Mnemonic, OpKind, Register};
 
 use super::*;
-
-/// xorshift64*: repeatable bytes without a dependency.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn bytes(&mut self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.next().to_le_bytes());
-        bytes[8..].copy_from_slice(&self.next().to_le_bytes());
-        bytes
-    }
-}
+use crate::testing::Random;
 
 fn oracle(bytes: &[u8]) -> Iced {
     Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE).decode()
@@ -489,7 +471,7 @@ fn every_opcode_and_modrm() {
                 }
                 bytes[length] = opcode as u8;
                 bytes[length + 1] = modrm;
-                bytes[length + 2..][..16].copy_from_slice(&random.bytes());
+                bytes[length + 2..][..16].copy_from_slice(&random.bytes::<16>());
                 claimed += u32::from(compare(&bytes[..20]));
             }
         }
@@ -511,7 +493,7 @@ fn random_bytes() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut claimed = 0_u32;
     for _ in 0..1_000_000 {
-        let mut bytes = random.bytes();
+        let mut bytes = random.bytes::<16>();
         let choice = random.next();
         let mut position = 0;
         for turn in 0..(choice & 3) {

@@ -201,7 +201,8 @@ impl<M: Machine> Cpu<'_, M> {
             SegmentName::Gs,
         ] {
             let segment = self.state.segment_mut(name);
-            if !segment.is_conforming_code() && segment.dpl() < cpl {
+            let held = !segment.selector().is_null();
+            if held && !segment.is_conforming_code() && segment.dpl() < cpl {
                 *segment = Segment::null(0);
             }
         }

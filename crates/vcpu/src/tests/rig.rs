@@ -1,8 +1,11 @@
 //! A machine with a GDT, an IDT and a TSS, ready for an instruction.
 
+use std::sync::LazyLock;
+
 use crate::testing::FlatMachine;
 use crate::{
     Completion, Outcome, Registers, Segment, TableRegister, Trap, VcpuState, complete, handle,
+    inject_interrupt,
 };
 
 pub const RAM: usize = 0x1_0000;
@@ -33,17 +36,25 @@ pub const fn handler(vector: u8) -> u64 {
     0x10_0000 + vector as u64 * 0x10
 }
 
+/// The rig that every test starts from, built once.
+static FRESH: LazyLock<Rig> = LazyLock::new(Rig::build);
+
 /// CPU and machine.
+#[derive(Clone)]
 pub struct Rig {
     pub state: VcpuState,
     pub registers: Registers,
-    pub machine: FlatMachine<RAM>,
+    pub machine: Box<FlatMachine<RAM>>,
 }
 
 impl Rig {
     /// CPL 0, interrupts off, all 256 gates: interrupt gates of DPL 0 into
     /// kernel code without IST; vector 128 is a trap gate of DPL 3.
     pub fn new() -> Self {
+        FRESH.clone()
+    }
+
+    fn build() -> Self {
         let mut rig = Self {
             state: VcpuState::long_mode(0x2000, KERNEL_CODE, KERNEL_DATA),
             registers: Registers {
@@ -52,7 +63,7 @@ impl Rig {
                 rflags: 0x202,
                 ..Default::default()
             },
-            machine: FlatMachine::default(),
+            machine: Box::default(),
         };
         let gdt: [u64; 13] = [
             0,
@@ -120,7 +131,7 @@ impl Rig {
             &mut self.state,
             &mut self.registers,
             trap,
-            &mut self.machine,
+            &mut *self.machine,
         )
     }
 
@@ -146,7 +157,16 @@ impl Rig {
             &mut self.state,
             &mut self.registers,
             completion,
-            &mut self.machine,
+            &mut *self.machine,
+        )
+    }
+
+    pub fn interrupt(&mut self, vector: u8) -> Outcome {
+        inject_interrupt(
+            &mut self.state,
+            &mut self.registers,
+            vector,
+            &mut *self.machine,
         )
     }
 
