@@ -216,7 +216,7 @@ fn push_frame(
         slot.copy_from_slice(&u64::to_le_bytes(word));
     }
     let skipped = if event.error_code.is_some() { 0 } else { 8 };
-    let frame = &bytes[skipped..];
+    let frame = bytes.get(skipped..).unwrap_or(&bytes);
     let rsp = top.wrapping_sub(frame.len() as u64);
     memory::write(machine, rsp, frame, Privilege::of_cpl(cpl), Through::Stack)?;
     Ok(rsp)

@@ -99,3 +99,15 @@ fn instructions_that_are_not_offered() {
         }
     }
 }
+
+/// WBINVD and INVD do nothing; SYSENTER, SYSEXIT and RDPMC have nothing to
+/// work on: #GP(0) even at CPL 0.
+#[test]
+fn kernel_instructions_without_effect() {
+    let mut rig = Rig::new();
+    rig.step(&[0x0f, 0x09]);
+    rig.step(&[0x0f, 0x08]);
+    for code in [[0x0f, 0x34], [0x0f, 0x35], [0x0f, 0x33]] {
+        Rig::new().faults(&code, 13, 0);
+    }
+}

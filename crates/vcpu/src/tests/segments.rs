@@ -26,16 +26,12 @@ fn data_segments() {
         let mut rig = with(0, Rig::new());
         rig.step(&mov(number));
         for (selector, vector) in [
-            (KERNEL_CODE, 13), // execute-only? no: readable below
             (GDT_LIMIT + 1, 13),
             (TASK, 13),
             (ABSENT_DATA, 11),
             (ABSENT_DATA | 1, 13),
             (KERNEL_DATA | 3, 13),
         ] {
-            if selector == KERNEL_CODE {
-                continue;
-            }
             with(selector, Rig::new()).faults(&mov(number), vector, (selector & !3).into());
         }
         with(KERNEL_DATA, Rig::user()).faults(&mov(number), 13, KERNEL_DATA.into());

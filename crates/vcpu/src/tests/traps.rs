@@ -214,3 +214,18 @@ fn cpuid_leaves_by_exit() {
     let r = rig.registers;
     assert_eq!((r.rax, r.rbx, r.rcx, r.rdx, r.rip), (1, 2, 3, 4, CODE + 2));
 }
+
+/// A restarted server finds an exit pending: the thread traps once more.
+#[test]
+fn a_trap_drops_a_pending_exit() {
+    let mut rig = Rig::new();
+    let exit = Exit::PortOut {
+        port: 0x80,
+        size: 1,
+        value: 0,
+    };
+    assert_eq!(rig.run(&[0xe6, 0x80]), Outcome::Exit(exit));
+    assert_eq!(rig.trap(GP), Outcome::Exit(exit));
+    assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
+    assert_eq!(rig.registers.rip, CODE + 2);
+}
