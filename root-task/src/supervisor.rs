@@ -25,7 +25,7 @@ use crate::voice::Voice;
 /// Most processes: two drivers, and two for each guest.
 const MAX_PROCESSES: usize = 2 + 2 * MAX_GUESTS;
 /// Nanoseconds between looks at the fault counters while an injection waits.
-const INJECTION_TICK_NS: u64 = 50_000;
+const INJECTION_TICK_NS: u64 = 100_000;
 
 /// A guest under supervision.
 struct Guest {
