@@ -59,6 +59,12 @@ impl ArchiveImage {
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
+
+    /// The bytes, to damage them.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn as_mut_bytes(&mut self) -> &mut [u8] {
+        self.0.as_mut_bytes()
+    }
 }
 
 /// Compiles `system`, whose guests' images are `payloads` in the same order.

@@ -22,6 +22,8 @@ pub mod budget;
 pub mod compile;
 pub mod compiled;
 pub mod cspace;
+#[cfg(all(feature = "host", any(test, feature = "fuzzing")))]
+pub mod fuzzing;
 #[cfg(feature = "host")]
 pub mod manifest;
 pub mod name;
@@ -29,5 +31,5 @@ pub mod name;
 pub mod program;
 #[cfg(feature = "host")]
 pub mod root_image;
-#[cfg(all(test, feature = "host"))]
+#[cfg(all(feature = "host", any(test, feature = "fuzzing")))]
 mod testing;

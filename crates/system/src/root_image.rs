@@ -28,6 +28,8 @@ use object::{U16, U32, U64, pod};
 
 use crate::program::{PAGE, ProgramError, program_headers};
 
+const MAX_SEGMENTS: usize = 64;
+
 /// Why an archive cannot be put into a root task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RootImageError {
@@ -43,6 +45,8 @@ pub enum RootImageError {
         /// Its address.
         address: u64,
     },
+    /// There are more segments than anybody links.
+    TooManySegments,
     /// The symbol `_end` is not the end of the last segment, so the root task
     /// would look for the archive at another address.
     EndSymbol {
@@ -67,6 +71,7 @@ impl fmt::Display for RootImageError {
                     "the lowest segment starts at {address:#x}, which is no multiple of 4096"
                 )
             }
+            Self::TooManySegments => write!(f, "there are more than {MAX_SEGMENTS} segments"),
             Self::EndSymbol { symbol, end } => write!(
                 f,
                 "`_end` is {symbol:#x} but the last segment ends at {end:#x}; the root task would not find the archive"
@@ -88,6 +93,9 @@ pub fn with_archive(elf: &[u8], archive: &[u8]) -> Result<Vec<u8>, RootImageErro
         .filter(|load| load.p_type(LE) == PT_LOAD && load.p_memsz(LE) > 0)
         .copied()
         .collect();
+    if loads.len() > MAX_SEGMENTS {
+        return Err(RootImageError::TooManySegments);
+    }
     let address = archive_address(&loads)?;
     check_end_symbol(header, elf, address)?;
 
@@ -222,6 +230,8 @@ mod tests {
     fn bad_root_tasks_are_refused() {
         let refused = |parts: &[Part]| with_archive(&elf(0, parts), &[0; 8]).unwrap_err();
         assert_eq!(refused(&[]), RootImageError::Elf(ProgramError::Empty));
+        let segment = Part::load(0x40_0000, 5, &[0], 1);
+        assert_eq!(refused(&vec![segment; 65]), RootImageError::TooManySegments);
         let wraps = Part::load(0x40_0000, 5, &[0], u64::MAX);
         assert_eq!(
             refused(&[wraps]),

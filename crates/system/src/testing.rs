@@ -1,10 +1,16 @@
-//! Small ELF files, programs and guests for this crate's tests.
+//! Small ELF files, systems and archives for this crate's tests and fuzz targets.
+
+use std::path::Path;
 
 use object::elf::{ELFMAG, EM_X86_64, ET_EXEC, FileHeader64, Ident, PT_LOAD, ProgramHeader64};
 use object::{LittleEndian as LE, U16, U32, U64, pod};
 
-use crate::compile::{GuestLoad, GuestPayload};
-use crate::compiled::{GpaRange, PatchKind, Platform, VcpuStart};
+use crate::compile::{ArchiveImage, GuestLoad, GuestPayload, Programs, compile};
+use crate::compiled::{
+    Archive, CHECKED_FROM, GpaRange, PatchKind, Platform, ProgramKind, VcpuStart, checksum,
+};
+use crate::manifest::{InMemory, System, load_from};
+use crate::program::{Program, ProgramSegment};
 
 /// A program header to be: address, flags, bytes in the file, bytes in memory.
 #[derive(Clone)]
@@ -98,4 +104,97 @@ pub fn payload(bytes: Vec<u8>) -> GuestPayload {
             ..VcpuStart::default()
         },
     }
+}
+
+/// Two guests and an injection.
+pub const MANIFEST: &str = r#"
+    schema = 1
+    [[guest]]
+    name = "one"
+    solo5-test = "hello"
+    priority = 7
+    [[guest]]
+    name = "two"
+    build = "guests/hello"
+    shadow = { tables = 100, spaces = 4, extra-copies = 10 }
+    [[inject]]
+    guest = "two"
+    process = "vmm"
+    after-faults = 3
+"#;
+
+/// The system of the manifest `text`.
+pub fn system(text: &str) -> System {
+    let path = Path::new("m.toml");
+    let files = InMemory([(path.to_owned(), text.as_bytes().to_vec())].into());
+    load_from(&files, path, None).unwrap()
+}
+
+/// One small program of each kind.
+pub fn programs() -> Programs {
+    ProgramKind::ALL.map(|kind| Program {
+        entry: 0x40_0000,
+        segments: vec![
+            ProgramSegment {
+                address: 0x40_0000,
+                memory_bytes: 0x1000,
+                bytes: kind.name().into(),
+                writable: false,
+            },
+            ProgramSegment {
+                address: 0x40_1000,
+                memory_bytes: 0x3000,
+                bytes: Vec::new(),
+                writable: true,
+            },
+        ],
+        stack_pages: 4,
+    })
+}
+
+/// [`MANIFEST`], compiled.
+pub fn archive() -> ArchiveImage {
+    compile(
+        &system(MANIFEST),
+        &programs(),
+        &[payload(vec![1; 5000]), payload(vec![2; 4096])],
+    )
+    .unwrap()
+}
+
+/// Gives the damaged archive `bytes` a checksum that fits.
+pub fn seal(bytes: &mut [u8]) {
+    let length = u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes"));
+    let end = usize::try_from(length)
+        .unwrap_or(usize::MAX)
+        .clamp(CHECKED_FROM, bytes.len());
+    let sealed = checksum(&bytes[CHECKED_FROM..end]);
+    bytes[12..16].copy_from_slice(&sealed.to_le_bytes());
+}
+
+/// Reads everything that `archive` gives access to; how much that is.
+pub fn use_all(archive: &Archive<'_>) -> usize {
+    let mut used = 0;
+    for program in archive.programs {
+        assert_eq!(
+            archive.segments_of(program).len(),
+            program.segments as usize
+        );
+        for segment in archive.segments_of(program) {
+            assert_eq!(
+                archive.segment_bytes(segment).len(),
+                segment.file_bytes as usize
+            );
+            used += archive.segment_bytes(segment).len();
+        }
+    }
+    for guest in archive.guests {
+        assert!(!guest.name.as_str().is_empty());
+        used += archive.read_only_of(guest).len() + archive.patches_of(guest).len();
+        for load in archive.loads_of(guest) {
+            assert_eq!(archive.load_bytes(load).len(), load.bytes as usize);
+            used += archive.load_bytes(load).len();
+        }
+    }
+    used + archive.injections.len()
 }

@@ -1,65 +1,9 @@
-use std::path::Path;
-
 use proptest::prelude::*;
 
 use super::*;
 use crate::compiled::{Archive, ArchiveError, ProgramKind};
-use crate::manifest::{InMemory, load_from};
 use crate::name::Name;
-use crate::program::ProgramSegment;
-use crate::testing::payload;
-
-const MANIFEST: &str = r#"
-    schema = 1
-    [[guest]]
-    name = "one"
-    solo5-test = "hello"
-    priority = 7
-    [[guest]]
-    name = "two"
-    build = "guests/hello"
-    shadow = { tables = 100, spaces = 4, extra-copies = 10 }
-    [[inject]]
-    guest = "two"
-    process = "vmm"
-    after-faults = 3
-"#;
-
-fn system(text: &str) -> System {
-    let path = Path::new("m.toml");
-    let files = InMemory([(path.to_owned(), text.as_bytes().to_vec())].into());
-    load_from(&files, path, None).unwrap()
-}
-
-fn programs() -> Programs {
-    ProgramKind::ALL.map(|kind| Program {
-        entry: 0x40_0000,
-        segments: vec![
-            ProgramSegment {
-                address: 0x40_0000,
-                memory_bytes: 0x1000,
-                bytes: kind.name().into(),
-                writable: false,
-            },
-            ProgramSegment {
-                address: 0x40_1000,
-                memory_bytes: 0x3000,
-                bytes: Vec::new(),
-                writable: true,
-            },
-        ],
-        stack_pages: 4,
-    })
-}
-
-fn archive() -> ArchiveImage {
-    compile(
-        &system(MANIFEST),
-        &programs(),
-        &[payload(vec![1; 5000]), payload(vec![2; 4096])],
-    )
-    .unwrap()
-}
+use crate::testing::{MANIFEST, archive, payload, programs, seal, system, use_all};
 
 #[test]
 fn what_is_written_can_be_read() {
@@ -168,23 +112,6 @@ fn a_system_larger_than_the_machine_is_refused() {
     );
 }
 
-/// Touches everything that an archive gives access to.
-fn use_all(archive: &Archive<'_>) -> usize {
-    let mut bytes = 0;
-    for program in archive.programs {
-        for segment in archive.segments_of(program) {
-            bytes += archive.segment_bytes(segment).len();
-        }
-    }
-    for guest in archive.guests {
-        bytes += archive.read_only_of(guest).len() + archive.patches_of(guest).len();
-        for load in archive.loads_of(guest) {
-            bytes += archive.load_bytes(load).len();
-        }
-    }
-    bytes + archive.injections.len()
-}
-
 /// Bytes of the tables of [`archive`]: where damage does the most.
 fn table_bytes(archive: &ArchiveImage) -> usize {
     let first = Archive::read(archive.as_bytes()).unwrap().segments[0].offset;
@@ -192,10 +119,12 @@ fn table_bytes(archive: &ArchiveImage) -> usize {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn a_damaged_byte_is_found(position in any::<proptest::sample::Index>(), damage in 1_u8..) {
         let mut archive = archive();
-        let bytes = archive.0.as_mut_bytes();
+        let bytes = archive.as_mut_bytes();
         bytes[position.index(bytes.len())] ^= damage;
         prop_assert!(Archive::read(archive.as_bytes()).is_err());
     }
@@ -209,14 +138,11 @@ proptest! {
     ) {
         let mut archive = archive();
         let tables = table_bytes(&archive);
-        let bytes = archive.0.as_mut_bytes();
+        let bytes = archive.as_mut_bytes();
         for (position, value) in damage {
             bytes[CHECKED_FROM + position.index(tables - CHECKED_FROM)] = value;
         }
-        let claimed = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
-        let end = usize::try_from(claimed).unwrap_or(usize::MAX).clamp(CHECKED_FROM, bytes.len());
-        let sealed = checksum(&bytes[CHECKED_FROM..end]);
-        bytes[12..16].copy_from_slice(&sealed.to_le_bytes());
+        seal(bytes);
         let end = if cut { length.index(bytes.len() + 1) } else { bytes.len() };
         if let Ok(archive) = Archive::read(&archive.as_bytes()[..end]) {
             use_all(&archive);
