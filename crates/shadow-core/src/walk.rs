@@ -59,7 +59,7 @@ pub enum WalkFailure {
 ///
 /// # Errors
 /// [`WalkFailure`] says what the guest gets instead of a translation.
-#[inline]
+#[inline(always)] // keeps the walk in registers on the fault path
 pub fn walk(
     memory: &impl GuestMemory,
     host: &impl HostMap,
@@ -70,181 +70,198 @@ pub fn walk(
     if !gva.is_canonical() {
         return Err(WalkFailure::NonCanonical);
     }
-    for _ in 0..WALK_ATTEMPTS {
-        let mut walk = traverse(memory, cpu, gva, access)?;
-        check_rights(&walk, cpu, gva, access)?;
-        if set_accessed_and_dirty(&mut walk, memory, host, cpu, gva, access) {
-            return Ok(walk);
-        }
+    let walker = Walker {
+        memory,
+        cpu,
+        gva,
+        access,
+    };
+    let walk = walker.attempt()?;
+    if walker.is_marked(&walk) {
+        Ok(walk)
+    } else {
+        walker.mark(host, walk)
     }
-    Err(WalkFailure::Changed)
 }
 
-/// Reads the path, judging presence and reserved bits.
-#[inline]
-fn traverse(
-    memory: &impl GuestMemory,
-    cpu: &PagingContext,
+/// One access on its way through the tables.
+struct Walker<'a, M> {
+    memory: &'a M,
+    cpu: &'a PagingContext,
     gva: Gva,
     access: Access,
-) -> Result<GuestWalk, WalkFailure> {
-    let mut entries = [Gpte::empty(); 4];
-    let mut origins = [Origin::NONE; 3];
-    let mut rights = Rights::all();
-    let mut table = cpu.root;
-    let mut level = Level::L4;
-    loop {
-        let entry = load(memory, entry_address(table, level, gva));
-        if !entry.contains(Gpte::PRESENT) {
-            return Err(fault(cpu, gva, access, PageFaultCode::empty()));
+}
+
+impl<M: GuestMemory> Walker<'_, M> {
+    #[inline(always)] // keeps the walk in registers, at the price of a second copy
+    fn attempt(&self) -> Result<GuestWalk, WalkFailure> {
+        let walk = self.traverse()?;
+        self.check_rights(&walk)?;
+        Ok(walk)
+    }
+
+    /// Sets A and D of a walk, which is made again while entries change.
+    #[inline(never)]
+    fn mark(&self, host: &impl HostMap, mut walk: GuestWalk) -> Result<GuestWalk, WalkFailure> {
+        for _ in 1..WALK_ATTEMPTS {
+            if self.set_accessed_and_dirty(host, &mut walk) {
+                return Ok(walk);
+            }
+            walk = self.attempt()?;
         }
-        if entry.is_malformed(level) {
-            return Err(fault(
-                cpu,
-                gva,
-                access,
-                PageFaultCode::PRESENT | PageFaultCode::RESERVED,
+        if self.set_accessed_and_dirty(host, &mut walk) {
+            Ok(walk)
+        } else {
+            Err(WalkFailure::Changed)
+        }
+    }
+
+    /// Reads the path, judging presence and reserved bits. The levels are
+    /// written out: this is the hottest code of the server.
+    #[inline(always)]
+    fn traverse(&self) -> Result<GuestWalk, WalkFailure> {
+        let root = self.cpu.root;
+        let l4 = self.entry(root, Level::L4)?;
+        let (pdpt, rights) = (l4.gfn(Level::L4), Rights::all().through(l4));
+        let o3 = Origin::table(pdpt, rights);
+
+        let l3 = self.entry(pdpt, Level::L3)?;
+        let (pd, rights) = (l3.gfn(Level::L3), rights.through(l3));
+        if l3.is_leaf(Level::L3) {
+            let o2 = Origin::superpage(pd, rights);
+            let o1 = Origin::superpage(self.part_of(pd, Level::L3, Level::L2), rights);
+            return Ok(self.leaf(
+                Level::L3,
+                [Gpte::empty(), Gpte::empty(), l3, l4],
+                rights,
+                [o1, o2, o3],
             ));
         }
-        entries[level as usize - 1] = entry;
-        rights = rights.through(entry);
-        match level.below() {
-            Some(below) if !entry.is_leaf(level) => {
-                table = entry.gfn(level);
-                origins[below as usize - 1] = Origin::table(table, rights);
-                level = below;
-            }
-            _ => {
-                let gfn = leaf_frame(entry, level, gva);
-                splinter(&mut origins, entry, level, gva, rights);
-                let dirty = entry.contains(Gpte::DIRTY);
-                return Ok(GuestWalk {
-                    gfn,
-                    rights,
-                    dirty,
-                    leaf_level: level,
-                    entries,
-                    origins,
-                });
-            }
+        let o2 = Origin::table(pd, rights);
+
+        let l2 = self.entry(pd, Level::L2)?;
+        let (pt, rights) = (l2.gfn(Level::L2), rights.through(l2));
+        if l2.is_leaf(Level::L2) {
+            let o1 = Origin::superpage(pt, rights);
+            return Ok(self.leaf(Level::L2, [Gpte::empty(), l2, l3, l4], rights, [o1, o2, o3]));
+        }
+        let o1 = Origin::table(pt, rights);
+
+        let l1 = self.entry(pt, Level::L1)?;
+        let rights = rights.through(l1);
+        Ok(self.leaf(Level::L1, [l1, l2, l3, l4], rights, [o1, o2, o3]))
+    }
+
+    #[inline]
+    fn leaf(
+        &self,
+        level: Level,
+        entries: [Gpte; 4],
+        rights: Rights,
+        origins: [Origin; 3],
+    ) -> GuestWalk {
+        let leaf = entries[level as usize - 1];
+        GuestWalk {
+            gfn: self.part_of(leaf.gfn(level), level, Level::L1),
+            rights,
+            dirty: leaf.contains(Gpte::DIRTY),
+            leaf_level: level,
+            entries,
+            origins,
         }
     }
-}
 
-/// The 4 KiB frame of `gva` in the page that `entry` maps at `level`.
-#[inline]
-fn leaf_frame(entry: Gpte, level: Level, gva: Gva) -> Gfn {
-    let inside = gva.get() & (level.span() - 1);
-    Gfn::new(entry.gfn(level).get() + (inside >> 12))
-}
-
-/// Origins of the instances below a superpage's leaf: one per level, each
-/// standing for its part of the page.
-#[inline]
-fn splinter(origins: &mut [Origin; 3], leaf: Gpte, level: Level, gva: Gva, rights: Rights) {
-    let mut part = level;
-    while let Some(below) = part.below() {
-        // An instance of level `below` covers what one entry of `part` maps.
-        let inside = gva.get() & (level.span() - 1) & !(part.span() - 1);
-        let first = Gfn::new(leaf.gfn(level).get() + (inside >> 12));
-        origins[below as usize - 1] = Origin::superpage(first, rights);
-        part = below;
+    /// First frame of what one entry of level `part` covers around the
+    /// address, in a page of level `page` that begins at `first`.
+    #[inline]
+    fn part_of(&self, first: Gfn, page: Level, part: Level) -> Gfn {
+        let inside = self.gva.get() & (page.span() - 1) & !(part.span() - 1);
+        Gfn::new(first.get() + (inside >> 12))
     }
-}
 
-/// Judges U and W over the whole path (SDM vol. 3A, §4.6.1).
-#[inline]
-fn check_rights(
-    walk: &GuestWalk,
-    cpu: &PagingContext,
-    gva: Gva,
-    access: Access,
-) -> Result<(), WalkFailure> {
-    let user_ok = !cpu.user || walk.rights.contains(Rights::USER);
-    let needs_w = access.is_write() && (cpu.user || cpu.write_protect);
-    if user_ok && (!needs_w || walk.rights.contains(Rights::WRITE)) {
-        Ok(())
-    } else {
-        Err(fault(cpu, gva, access, PageFaultCode::PRESENT))
+    /// Loads an entry that is present and well-formed.
+    #[inline]
+    fn entry(&self, table: Gfn, level: Level) -> Result<Gpte, WalkFailure> {
+        let raw = self
+            .memory
+            .load_u64(self.address(table, level))
+            .unwrap_or(u64::MAX);
+        let entry = Gpte::from_bits_retain(raw);
+        if !entry.contains(Gpte::PRESENT) {
+            return Err(self.fault(PageFaultCode::empty()));
+        }
+        if entry.is_malformed(level) {
+            return Err(self.fault(PageFaultCode::PRESENT | PageFaultCode::RESERVED));
+        }
+        Ok(entry)
     }
-}
 
-/// Sets A on every level and, for writes, D on the leaf. `false`: an entry
-/// changed since it was read.
-#[inline]
-fn set_accessed_and_dirty(
-    walk: &mut GuestWalk,
-    memory: &impl GuestMemory,
-    host: &impl HostMap,
-    cpu: &PagingContext,
-    gva: Gva,
-    access: Access,
-) -> bool {
-    let mut table = cpu.root;
-    let mut level = Level::L4;
-    loop {
-        let entry = walk.entries[level as usize - 1];
-        let is_leaf = level == walk.leaf_level;
-        let mut wanted = entry | Gpte::ACCESSED;
-        if is_leaf && access.is_write() {
-            wanted |= Gpte::DIRTY;
+    #[inline]
+    fn address(&self, table: Gfn, level: Level) -> Gpa {
+        Gpa::new(table.base().get() | (level.index(self.gva) as u64 * 8))
+    }
+
+    /// Judges U and W over the whole path (SDM vol. 3A, §4.6.1).
+    #[inline]
+    fn check_rights(&self, walk: &GuestWalk) -> Result<(), WalkFailure> {
+        let user_ok = !self.cpu.user || walk.rights.contains(Rights::USER);
+        let needs_w = self.access.is_write() && (self.cpu.user || self.cpu.write_protect);
+        if user_ok && (!needs_w || walk.rights.contains(Rights::WRITE)) {
+            Ok(())
+        } else {
+            Err(self.fault(PageFaultCode::PRESENT))
         }
-        if wanted != entry
-            && !update(
-                memory,
-                host,
-                entry_address(table, level, gva),
-                entry,
-                wanted,
-            )
-        {
-            return false;
-        }
-        walk.entries[level as usize - 1] = wanted;
-        match level.below() {
-            Some(below) if !is_leaf => {
-                table = entry.gfn(level);
-                level = below;
+    }
+
+    /// Whether A, and D where it is needed, are set already.
+    #[inline]
+    fn is_marked(&self, walk: &GuestWalk) -> bool {
+        let [l1, l2, l3, l4] = walk.entries;
+        let dirty = walk.dirty || !self.access.is_write();
+        dirty && walk.leaf_level == Level::L1 && (l1 & l2 & l3 & l4).contains(Gpte::ACCESSED)
+    }
+
+    /// Sets A on every level and, for writes, D on the leaf, from the top.
+    /// `false`: an entry changed since it was read.
+    fn set_accessed_and_dirty(&self, host: &impl HostMap, walk: &mut GuestWalk) -> bool {
+        let mut table = self.cpu.root;
+        for level in Level::TOP_DOWN {
+            let entry = walk.entries[level as usize - 1];
+            let is_leaf = level == walk.leaf_level;
+            let mut wanted = entry | Gpte::ACCESSED;
+            if is_leaf && self.access.is_write() {
+                wanted |= Gpte::DIRTY;
             }
-            _ => {
+            if wanted != entry && !self.update(host, self.address(table, level), entry, wanted) {
+                return false;
+            }
+            walk.entries[level as usize - 1] = wanted;
+            if is_leaf {
                 walk.dirty = wanted.contains(Gpte::DIRTY);
-                return true;
+                break;
             }
+            table = entry.gfn(level);
+        }
+        true
+    }
+
+    /// Replaces `entry` by `wanted`; `false` if it is no longer `entry`.
+    fn update(&self, host: &impl HostMap, gpa: Gpa, entry: Gpte, wanted: Gpte) -> bool {
+        match host.kind(gpa.gfn()) {
+            FrameKind::Ram => {
+                self.memory
+                    .compare_exchange_u64(gpa, entry.bits(), wanted.bits())
+                    == Ok(entry.bits())
+            }
+            FrameKind::ReadOnly | FrameKind::NotRam => true,
         }
     }
-}
 
-/// Replaces `entry` by `wanted`; `false` if it is no longer `entry`.
-#[cold]
-fn update(
-    memory: &impl GuestMemory,
-    host: &impl HostMap,
-    gpa: Gpa,
-    entry: Gpte,
-    wanted: Gpte,
-) -> bool {
-    match host.kind(gpa.gfn()) {
-        FrameKind::Ram => {
-            memory.compare_exchange_u64(gpa, entry.bits(), wanted.bits()) == Ok(entry.bits())
-        }
-        FrameKind::ReadOnly | FrameKind::NotRam => true,
+    #[cold]
+    fn fault(&self, cause: PageFaultCode) -> WalkFailure {
+        WalkFailure::PageFault(PageFault {
+            address: self.gva,
+            code: self.cpu.code(self.access) | cause,
+        })
     }
-}
-
-#[inline]
-fn entry_address(table: Gfn, level: Level, gva: Gva) -> Gpa {
-    Gpa::new(table.base().get() | (level.index(gva) as u64 * 8))
-}
-
-#[inline]
-fn load(memory: &impl GuestMemory, gpa: Gpa) -> Gpte {
-    Gpte::from_bits_retain(memory.load_u64(gpa).unwrap_or(u64::MAX))
-}
-
-#[cold]
-fn fault(cpu: &PagingContext, gva: Gva, access: Access, cause: PageFaultCode) -> WalkFailure {
-    WalkFailure::PageFault(PageFault {
-        address: gva,
-        code: cpu.code(access) | cause,
-    })
 }

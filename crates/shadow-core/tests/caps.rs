@@ -218,7 +218,8 @@ fn six_pages_of_one_instruction_fit_in_the_smallest_pools() {
         for frame in frames {
             let mut machine = Machine::new(pools);
             for page in 0..40 {
-                let va = page % 7 << 39 | page % 5 << 30 | page % 3 << 21 | page << 12;
+                let va =
+                    ((page % 7) << 39) | ((page % 5) << 30) | ((page % 3) << 21) | (page << 12);
                 machine.map(va | 1 << 46, 800 + page % 4, P | W | A | D);
                 machine.touch(va | 1 << 46, Access::Read).expect("mapped");
             }

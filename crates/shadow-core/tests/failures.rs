@@ -40,7 +40,7 @@ fn scenario() -> Vec<Request> {
     }
     steps.push(access(0, Access::Write));
     for table in 1..8 {
-        let va = table << 21 | table % 2 << 30 | table % 3 << 39;
+        let va = (table << 21) | ((table % 2) << 30) | ((table % 3) << 39);
         steps.push(guest(move |machine| {
             machine.map(va, 100 + table, P | W | A | D)
         }));

@@ -163,6 +163,12 @@ fn superpages_are_splintered() {
         "INVLPG drops the whole guest page"
     );
     assert!(machine.allows(0x4001_2345, Access::Read).is_some());
+    machine
+        .touch(0x4001_3000, Access::Read)
+        .expect("another part");
+    machine.invlpg(0x4000_0000);
+    assert_eq!(machine.allows(0x4001_2345, Access::Read), None);
+    assert_eq!(machine.allows(0x4001_3000, Access::Read), None);
     machine.check();
 }
 

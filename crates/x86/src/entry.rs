@@ -74,7 +74,9 @@ impl Gpte {
         }
     }
 
-    /// Whether a reserved bit is set.
+    /// Whether a reserved bit is set. Inlined, since it is one test where the
+    /// level is a constant, and page walks are made of it.
+    #[inline(always)]
     pub const fn is_malformed(self, level: Level) -> bool {
         self.bits() & self.reserved_bits(level) != 0
     }
