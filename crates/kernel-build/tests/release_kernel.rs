@@ -26,7 +26,13 @@ fn build(out_dir: &Path, omit_edits: &[EditId], steps: &Cell<usize>) -> Result<K
 #[test]
 fn builds_once_and_holds_what_the_edits_promise() {
     let out_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("release-kernel");
-    let image = build(&out_dir, &[], &Cell::new(0)).expect("kernel");
+    // Two at once: one builds, the other waits for it.
+    let image = std::thread::scope(|scope| {
+        let other = scope.spawn(|| build(&out_dir, &[], &Cell::new(0)).expect("kernel"));
+        let image = build(&out_dir, &[], &Cell::new(0)).expect("kernel");
+        assert_eq!(other.join().expect("other build"), image);
+        image
+    });
 
     // The second request finds the result and does nothing.
     let steps = Cell::new(0);

@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(unknown.unexpected().len(), 1);
         let silent = report(None, &["E1 present"], None);
         assert!(
-            silent.unexpected()[0].contains("E10 missing"),
+            silent.unexpected()[0].contains("E10 not told"),
             "{:?}",
             silent.unexpected()
         );
