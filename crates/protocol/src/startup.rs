@@ -6,7 +6,7 @@ use system::name::Name;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most read-only ranges of a guest.
-pub const MAX_READ_ONLY: usize = 16;
+pub use system::compiled::MAX_READ_ONLY;
 
 /// The startup page, at [`system::address_map::STARTUP`], read only.
 /// Fields that do not concern a process are zero.

@@ -11,8 +11,8 @@ use zerocopy::{Immutable, IntoBytes};
 
 use crate::budget::{self, Budget};
 use crate::compiled::{
-    self, CHECKED_FROM, FORMAT, GpaRange, Guest, Header, Injection, Load, MAGIC, Patch, PatchKind,
-    Platform, Segment, Table, VcpuStart, checksum,
+    self, Archive, CHECKED_FROM, FORMAT, GpaRange, Guest, Header, Injection, Load, MAGIC,
+    MAX_READ_ONLY, Patch, PatchKind, Platform, Segment, Table, VcpuStart, checksum,
 };
 use crate::manifest::{self, Diagnostics, Problem, System};
 use crate::program::{PAGE, Program};
@@ -70,30 +70,45 @@ impl ArchiveImage {
 /// Compiles `system`, whose guests' images are `payloads` in the same order.
 ///
 /// # Errors
-/// [`Problem::ComposeArchiveTooLarge`] and [`Problem::ComposeMachineTooSmall`], with the
-/// guest or key that they are about.
+/// [`Problem::ComposeArchiveTooLarge`], [`Problem::ComposeReadOnly`] and
+/// [`Problem::MachineTooSmall`], with the guest or key that they are about.
 ///
 /// # Panics
-/// If there are not as many payloads as guests: a mistake of the caller.
+/// If there are not as many payloads as guests, or one breaks a rule of the
+/// archive: mistakes of the caller.
 pub fn compile(
     system: &System,
     programs: &Programs,
     payloads: &[GuestPayload],
 ) -> Result<ArchiveImage, Diagnostics> {
     assert_eq!(system.guests.len(), payloads.len(), "one payload per guest");
+    let ranges = |payload: &GuestPayload| payload.read_only.len();
+    if let Some(guest) = payloads
+        .iter()
+        .position(|payload| ranges(payload) > MAX_READ_ONLY)
+    {
+        let count = ranges(&payloads[guest]);
+        let problem = Problem::ComposeReadOnly {
+            count,
+            limit: MAX_READ_ONLY,
+        };
+        return Err(system.refuse_guest(guest, problem));
+    }
     let tables = Tables::of(system, programs, payloads);
     let bytes = tables.size();
     if bytes > MAX_ARCHIVE {
-        return Err(system.refuse_guest(
-            biggest(payloads),
-            Problem::ComposeArchiveTooLarge {
-                bytes,
-                limit: MAX_ARCHIVE,
-            },
-        ));
+        let problem = Problem::ComposeArchiveTooLarge {
+            bytes,
+            limit: MAX_ARCHIVE,
+        };
+        return Err(system.refuse_guest(biggest(payloads), problem));
     }
     Budget::of_compiled(system, programs, payloads, bytes).check(system)?;
-    Ok(tables.write())
+    let image = tables.write();
+    if let Err(error) = Archive::read(image.as_bytes()) {
+        panic!("the archive that was compiled cannot be read: {error}");
+    }
+    Ok(image)
 }
 
 /// Index of the guest with the most bytes in the archive.

@@ -94,6 +94,38 @@ fn an_archive_that_is_too_large_names_its_largest_guest() {
 }
 
 #[test]
+fn an_image_with_too_many_ranges_is_refused() {
+    let mut payloads = [payload(vec![1]), payload(vec![2])];
+    payloads[1].read_only = vec![GpaRange::default(); MAX_READ_ONLY + 1];
+    let refused = compile(&system(MANIFEST), &programs(), &payloads).unwrap_err();
+    assert_eq!(refused.records()[0].code, "compose-read-only");
+    assert_eq!(refused.records()[0].key, "guest.two.build");
+}
+
+#[test]
+fn an_image_that_the_loader_refuses_is_shown_in_the_manifest() {
+    let problem = Problem::ComposeImageRefused {
+        what: "it is 32-bit".to_owned(),
+        why: "guests are 64-bit".to_owned(),
+        fix: "build it for x86-64".to_owned(),
+    };
+    let text = system(MANIFEST).refuse_guest(0, problem).render(false);
+    assert!(
+        text.contains("guest.one.solo5-test: it is 32-bit"),
+        "{text}"
+    );
+    assert!(text.contains("m.toml:5:"), "{text}");
+}
+
+#[test]
+#[should_panic(expected = "loads start on pages")]
+fn a_payload_that_breaks_a_rule_is_the_callers_mistake() {
+    let mut payloads = [payload(vec![1]), payload(vec![2])];
+    payloads[0].loads[0].gpa += 1;
+    let _ = compile(&system(MANIFEST), &programs(), &payloads);
+}
+
+#[test]
 fn a_system_larger_than_the_machine_is_refused() {
     let mut large = payload(vec![1]);
     large.memory_bytes = 600 << 20;

@@ -7,8 +7,8 @@
 use crate::address_map::{IMAGE, IMAGE_END, MAX_VCPUS, METADATA_LIMIT, WINDOW_LIMIT};
 
 use super::{
-    Archive, ArchiveError, GUEST_PRIORITIES, GpaRange, Guest, Injection, Load, MAX_GUESTS, Patch,
-    PatchKind, Platform, Program, ProgramKind, Segment,
+    Archive, ArchiveError, GUEST_PRIORITIES, GpaRange, Guest, Injection, Load, MAX_GUESTS,
+    MAX_READ_ONLY, Patch, PatchKind, Platform, Program, ProgramKind, Segment,
 };
 
 const PAGE: u64 = 4096;
@@ -121,6 +121,10 @@ fn guest(guest: &Guest) -> Result {
     rule(
         u64::from(guest.pools.frames) == guest.memory_bytes / PAGE,
         "there is one frame per page of guest memory",
+    )?;
+    rule(
+        guest.read_only.count as usize <= MAX_READ_ONLY,
+        "read-only ranges fit the startup page",
     )?;
     rule(
         guest.metadata_bytes <= METADATA_LIMIT,

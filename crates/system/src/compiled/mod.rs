@@ -21,6 +21,8 @@ use crate::name::Name;
 
 /// Most guests of a system: process numbers and badges are handed out for this many.
 pub const MAX_GUESTS: usize = 16;
+/// Most read-only ranges of a guest: its server's startup page holds them.
+pub const MAX_READ_ONLY: usize = 16;
 /// seL4 priorities that guests and their servers may run at; the supervisor
 /// and the drivers keep those above, the reaper the one below.
 pub const GUEST_PRIORITIES: core::ops::RangeInclusive<u32> = 1..=200;

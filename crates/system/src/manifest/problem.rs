@@ -273,6 +273,13 @@ problems! {
         /// What to do.
         fix: String,
     },
+    /// An image with more read-only ranges than a server is told about.
+    ComposeReadOnly = "compose-read-only" {
+        /// How many.
+        count: usize,
+        /// The most.
+        limit: usize,
+    },
     /// An archive that is too large.
     ComposeArchiveTooLarge = "compose-archive-too-large" {
         /// Its bytes.

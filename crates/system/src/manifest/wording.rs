@@ -241,6 +241,11 @@ impl Problem {
                 "write `vcpus = 1`, or leave it out",
             ),
             Self::ComposeImageRefused { what, why, fix } => wording(what, why, fix),
+            Self::ComposeReadOnly { count, limit } => wording(
+                format!("the image has {count} read-only ranges"),
+                format!("a guest's server is told about {limit}"),
+                "link the image with fewer read-only segments",
+            ),
             _ => return None,
         })
     }
