@@ -109,7 +109,7 @@ fn check(guest: &Guest) -> Result<(), BuildError> {
 }
 
 impl Site<'_, '_> {
-    fn into_server(&self) -> AbsoluteCPtr {
+    fn server_cnode(&self) -> AbsoluteCPtr {
         self.cnode.absolute_cptr_for_self()
     }
 
@@ -118,7 +118,7 @@ impl Site<'_, '_> {
     }
 
     fn fill(&mut self, slots: Slots, blueprint: ObjectBlueprint) -> Result<(), BuildError> {
-        let into = self.into_server();
+        let into = self.server_cnode();
         self.workshop
             .stores
             .memory
@@ -331,7 +331,7 @@ impl Site<'_, '_> {
             )
             .named("mint of a vCPU's CNode")?;
         let slot = self.slots.vcpus.first + number as u64;
-        let into = self.into_server();
+        let into = self.server_cnode();
         self.workshop
             .stores
             .memory

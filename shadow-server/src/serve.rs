@@ -7,7 +7,7 @@ use protocol::request::Request;
 use protocol::startup::Startup;
 use protocol::supervisor;
 use sel4::runtime::StartupPage;
-use sel4::{Fault, RecvWithMRs, cap, fault, ipc_buffer};
+use sel4::{Fault, MessageInfo, RecvWithMRs, cap, fault, ipc_buffer};
 use shadow_core::{Access, FaultOutcome, ShadowMmu, Storage, VcpuId};
 use system::address_map::MAX_VCPUS;
 use system::cspace::process;
@@ -32,6 +32,16 @@ enum Next {
     Receive,
     /// The sender.
     Reply(Answer),
+}
+
+/// How a vCPU can be let go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Release {
+    /// By answering the exception that was just received; the answer sets the
+    /// first three registers. Cheaper by half.
+    Reply,
+    /// By writing its registers.
+    Write,
 }
 
 /// The server.
@@ -126,7 +136,7 @@ impl Server {
         // A guest whose first space cannot be made does not run; the counters
         // say that an invocation failed.
         let _ = self.paging.mmu.load_cr3(&context, &mut self.paging.caps);
-        self.resume(0);
+        let _: Next = self.resume(0, Release::Write);
     }
 
     fn run(&mut self) -> ! {
@@ -162,14 +172,17 @@ impl Server {
         counters::count(Counter::Faults);
         match Fault::decode(message, ipc_buffer()) {
             Some(Fault::VmFault(fault)) => self.vm_fault(index, &fault),
-            Some(Fault::UserException(fault)) => self.trap(
-                index,
-                Trap::Exception {
-                    vector: fault.number,
-                    error_code: fault.code,
-                },
-            ),
-            Some(Fault::UnknownSyscall(_)) => self.trap(index, Trap::SoftwareInterrupt),
+            Some(Fault::UserException(fault)) => {
+                let (vector, error_code) = (fault.number, fault.code);
+                self.trap(
+                    index,
+                    Trap::Exception { vector, error_code },
+                    Release::Reply,
+                )
+            }
+            Some(Fault::UnknownSyscall(_)) => {
+                self.trap(index, Trap::SoftwareInterrupt, Release::Write)
+            }
             // A thread without an IPC buffer makes no system calls, so it
             // cannot send or raise anything else (kernel edit E8).
             _ => Next::Reply(requests::refuse()),
@@ -198,13 +211,14 @@ impl Server {
                     rip,
                 })
             }
-            FaultOutcome::NonCanonical => self.trap(
-                index,
-                Trap::Exception {
-                    vector: GENERAL_PROTECTION,
-                    error_code: 0,
-                },
-            ),
+            FaultOutcome::NonCanonical => {
+                let (vector, error_code) = (GENERAL_PROTECTION, 0);
+                self.trap(
+                    index,
+                    Trap::Exception { vector, error_code },
+                    Release::Write,
+                )
+            }
             FaultOutcome::NotActive => self.reenter(index),
             FaultOutcome::Unmappable { .. } | FaultOutcome::Failed(_) => {
                 self.stop_at(index, |rip| exit::Exit::Unsupported { rip, bytes: 0 })
@@ -215,7 +229,7 @@ impl Server {
     /// The space of the vCPU was recycled: enter it anew, then retry.
     fn reenter(&mut self, index: usize) -> Next {
         if self.fetch_registers(index) {
-            self.resume(index);
+            return self.resume(index, Release::Write);
         }
         Next::Receive
     }
@@ -231,47 +245,48 @@ impl Server {
         if dropped.is_err() {
             return self.stop_at(index, |rip| exit::Exit::Unsupported { rip, bytes: 0 });
         }
-        self.trap(index, Trap::PageFault(fault))
+        self.trap(index, Trap::PageFault(fault), Release::Write)
     }
 
     /// The CPU takes a trap.
-    fn trap(&mut self, index: usize, trap: Trap) -> Next {
+    fn trap(&mut self, index: usize, trap: Trap, release: Release) -> Next {
         counters::count(Counter::Exceptions);
         if !self.fetch_registers(index) {
             return Next::Receive;
         }
-        self.step(index, |vcpu, mmu| {
+        self.step(index, release, |vcpu, mmu| {
             vcpu::handle(vcpu.state, &mut vcpu.registers, trap, mmu)
-        });
-        Next::Receive
+        })
     }
 
     /// Lets the CPU work on vCPU `index`, then does what comes out of it.
-    fn step(&mut self, index: usize, work: impl FnOnce(&mut Vcpu, &mut Mmu<'_>) -> Outcome) {
+    fn step(
+        &mut self,
+        index: usize,
+        release: Release,
+        work: impl FnOnce(&mut Vcpu, &mut Mmu<'_>) -> Outcome,
+    ) -> Next {
         let vcpu = &mut self.vcpus[index];
         let mut mmu = Mmu::new(&mut self.paging, vcpu.context());
         let outcome = work(vcpu, &mut mmu);
         if mmu.failed.is_some() {
-            let rip = vcpu.registers.rip;
-            self.exit(
-                index,
-                Stop::Exit(exit::Exit::Unsupported { rip, bytes: 0 }),
-                Waiting::Nothing,
-            );
-            return;
+            return self.give_up(index);
         }
         match outcome {
-            Outcome::Resume => self.resume(index),
+            Outcome::Resume => self.resume(index, release),
             Outcome::Exit(exit) => match exits::of_cpu(exit) {
                 Ok(exit) => self.exit(index, Stop::Exit(exit), Waiting::Instruction),
-                Err(_) => {
-                    let rip = self.vcpus[index].registers.rip;
-                    let exit = exit::Exit::Unsupported { rip, bytes: 0 };
-                    self.exit(index, Stop::Exit(exit), Waiting::Nothing);
-                }
+                Err(_) => self.give_up(index),
             },
             Outcome::Shutdown(fault) => self.exit(index, Stop::Shutdown(fault), Waiting::Nothing),
         }
+    }
+
+    /// A vCPU that cannot go on: its platform ends the guest.
+    fn give_up(&mut self, index: usize) -> Next {
+        let rip = self.vcpus[index].registers.rip;
+        let exit = exit::Exit::Unsupported { rip, bytes: 0 };
+        self.exit(index, Stop::Exit(exit), Waiting::Nothing)
     }
 
     fn fetch_registers(&mut self, index: usize) -> bool {
@@ -283,35 +298,38 @@ impl Server {
     }
 
     /// Lets a stopped vCPU run on, in the space that its state asks for.
-    fn resume(&mut self, index: usize) {
+    fn resume(&mut self, index: usize, release: Release) -> Next {
         let vcpu = &mut self.vcpus[index];
         vcpu.waiting = None;
         let context = vcpu.context();
-        let resumed = self.paging.activate(&context).is_ok_and(|space| {
-            vcpu.enter(space, &self.paging.caps).is_ok() && vcpu.resume().is_ok()
-        });
-        if !resumed {
-            counters::count(Counter::FailedInvocations);
-            let rip = vcpu.registers.rip;
-            self.exit(
-                index,
-                Stop::Exit(exit::Exit::Unsupported { rip, bytes: 0 }),
-                Waiting::Nothing,
-            );
+        let entered = self
+            .paging
+            .activate(&context)
+            .is_ok_and(|space| vcpu.enter(space, &self.paging.caps).is_ok());
+        if entered
+            && release == Release::Reply
+            && let Some(words) = vcpu.first_registers()
+        {
+            return Next::Reply((MessageInfo::new(0, 0, 0, 3), words));
         }
+        if entered && vcpu.resume().is_ok() {
+            return Next::Receive;
+        }
+        counters::count(Counter::FailedInvocations);
+        self.give_up(index)
     }
 
     /// Stops a vCPU at its current instruction for the vmm.
     fn stop_at(&mut self, index: usize, exit: impl FnOnce(u64) -> exit::Exit) -> Next {
         if self.fetch_registers(index) {
             let exit = exit(self.vcpus[index].registers.rip);
-            self.exit(index, Stop::Exit(exit), Waiting::Access);
+            return self.exit(index, Stop::Exit(exit), Waiting::Access);
         }
         Next::Receive
     }
 
     /// Hands an exit to the vmm, now or when it asks.
-    fn exit(&mut self, index: usize, stop: Stop, waiting: Waiting) {
+    fn exit(&mut self, index: usize, stop: Stop, waiting: Waiting) -> Next {
         counters::count(Counter::Exits);
         self.vcpus[index].waiting = Some(waiting);
         if core::mem::take(&mut self.parked) {
@@ -321,6 +339,7 @@ impl Server {
             // A vCPU that waits does not exit again, so one entry each.
             let _ = self.exits.push((index, stop));
         }
+        Next::Receive
     }
 
     fn words(&mut self, index: usize, stop: Stop) -> exit::Words {
@@ -387,16 +406,18 @@ impl Server {
             // The vmm has not even seen the exit that it completes.
             return Next::Reply(requests::refuse());
         }
-        match waiting {
+        // What these say about the vCPU's answer does not concern the vmm,
+        // which is the one that waits now.
+        let _: Next = match waiting {
             Waiting::Nothing => return Next::Reply(requests::refuse()),
-            Waiting::Access => self.resume(index),
+            Waiting::Access => self.resume(index, Release::Write),
             Waiting::Instruction => {
                 let completion = exits::completion(completion);
-                self.step(index, |vcpu, mmu| {
+                self.step(index, Release::Write, |vcpu, mmu| {
                     vcpu::complete(vcpu.state, &mut vcpu.registers, completion, mmu)
-                });
+                })
             }
-        }
+        };
         self.next_exit()
     }
 }

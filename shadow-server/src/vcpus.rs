@@ -88,6 +88,24 @@ impl Vcpu {
         Ok(())
     }
 
+    /// RIP, RSP and RFLAGS for an answer that lets the thread run on, if no
+    /// other register has changed since the thread stopped.
+    pub fn first_registers(&mut self) -> Option<[u64; 4]> {
+        let Registers {
+            rip, rsp, rflags, ..
+        } = self.registers;
+        let unchanged = Registers {
+            rip,
+            rsp,
+            rflags,
+            ..self.written
+        };
+        (unchanged == self.registers).then(|| {
+            self.written = self.registers;
+            [rip, rsp, rflags, 0]
+        })
+    }
+
     /// Lets the thread run on with the registers as they are now. Only those
     /// up to the last that changed travel.
     pub fn resume(&mut self) -> sel4::Result<()> {
