@@ -12,8 +12,9 @@
 //! vmm ──next_exit, complete──► shadow-server     (parked until a vCPU exits)
 //! vmm ──guest read, guest write──► shadow-server (answered at once)
 //! vmm ──write──► console,  vmm ──deadline──► timer (answered at once)
-//! any process ──fault, report──► supervisor      (answered at once, or never after a crash)
-//! supervisor ──write, control──► console         (answered at once)
+//! any process ──fault, report──► supervisor      (never answered: a crashed process stays stopped)
+//! supervisor ──write, control──► console         (a send that does not wait)
+//! supervisor ──deadline──► timer                 (answered at once; only for injections)
 //! ```
 //!
 //! A shadow-server never waits for a client, a driver never waits for anybody.
