@@ -84,3 +84,34 @@ fn segment(f: &mut fmt::Formatter<'_>, name: &str, segment: &Segment, end: char)
 fn table(f: &mut fmt::Formatter<'_>, name: &str, table: &TableRegister) -> fmt::Result {
     write!(f, "{name}={:x}+{:x}", table.base, table.limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_the_guests_view() {
+        let mut state = VcpuState::long_mode(0x2000, 8, 16);
+        state.gdtr = TableRegister::new(0x1000, 0x17);
+        state.cr2 = 0xdead_b000;
+        let registers = Registers {
+            rip: 0x10_0020,
+            rflags: 0x246,
+            ..Default::default()
+        };
+        let text = Dump {
+            state: &state,
+            registers: &registers,
+        }
+        .to_string();
+        for part in [
+            "rip=0000000000100020 rsp=0000000000000000 rflags=00000046 cpl=0",
+            "cr0=80010031 cr2=00000000deadb000 cr3=2000 cr4=620 efer=500",
+            "cs=0008[0+ffffffff a9b] ss=0010[0+ffffffff c93]\n",
+            "gdtr=1000+17 idtr=0+0",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert_eq!(text.lines().count(), 10);
+    }
+}
