@@ -5,8 +5,6 @@
 //! [`Program`]s; nothing is parsed here. Runs of equal bytes, such as the same
 //! image in several guests, are stored once.
 
-use std::collections::HashMap;
-
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::budget::{self, Budget};
@@ -283,7 +281,6 @@ fn put<T: IntoBytes + Immutable>(bytes: &mut [u8], at: &mut usize, entries: &[T]
 #[derive(Default)]
 struct Blobs<'a> {
     runs: Vec<(u64, &'a [u8])>,
-    known: HashMap<&'a [u8], u64>,
     end: u64,
 }
 
@@ -291,12 +288,12 @@ impl<'a> Blobs<'a> {
     /// Offset of `run` from the first run. Past 4 GiB it is meaningless, but
     /// such an archive is refused for its size before it is written.
     fn add(&mut self, run: &'a [u8]) -> u32 {
-        let offset = *self.known.entry(run).or_insert_with(|| {
-            let offset = self.end;
+        let known = self.runs.iter().find(|(_, known)| *known == run);
+        let offset = known.map_or(self.end, |(offset, _)| *offset);
+        if known.is_none() {
             self.runs.push((offset, run));
             self.end += (run.len() as u64).next_multiple_of(PAGE);
-            offset
-        });
+        }
         u32::try_from(offset).unwrap_or(u32::MAX)
     }
 }

@@ -25,6 +25,8 @@ pub mod cspace;
 #[cfg(all(feature = "host", any(test, feature = "fuzzing")))]
 pub mod fuzzing;
 #[cfg(feature = "host")]
+pub mod layout;
+#[cfg(feature = "host")]
 pub mod manifest;
 pub mod name;
 #[cfg(feature = "host")]

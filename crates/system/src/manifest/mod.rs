@@ -18,6 +18,7 @@ mod guest_rules;
 mod model;
 mod problem;
 mod reader;
+pub mod reference;
 pub mod schema;
 mod size;
 mod source;

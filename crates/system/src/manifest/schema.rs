@@ -82,7 +82,7 @@ pub static TOP: Section = Section {
             name: "name",
             kind: Kind::Text,
             default: "the file's name without `.toml`",
-            doc: "What the system is called in messages.",
+            doc: "What the system is called in messages; a name like a guest's.",
         },
         Key {
             name: "inherit",

@@ -124,8 +124,8 @@ impl System {
 /// A manifest that runs the image file `image` alone. `memory_bytes` is what
 /// the user asked for or what the image needs.
 pub fn for_image(image: &Path, platform: Platform, memory_bytes: u64, args: &[String]) -> String {
-    // Enough for the guest and for its server; whole 64 MiB look better.
-    let machine = (memory_bytes + memory_bytes / 8 + (128 << 20)).next_multiple_of(64 << 20);
+    // Enough for the guest, its server and any image; whole 64 MiB look better.
+    let machine = (memory_bytes + memory_bytes / 8 + (256 << 20)).next_multiple_of(64 << 20);
     write(&ManifestText {
         schema: SCHEMA,
         name: "image",
@@ -144,4 +144,102 @@ pub fn for_image(image: &Path, platform: Platform, memory_bytes: u64, args: &[St
         }],
         inject: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{InMemory, load_from};
+    use crate::testing::{MANIFEST, system};
+
+    #[test]
+    fn a_written_system_is_read_as_the_same() {
+        let before = system(MANIFEST);
+        let after = system(&before.to_toml());
+        assert_eq!(after.to_toml(), before.to_toml());
+        assert_eq!(after.machine.memory_bytes, before.machine.memory_bytes);
+        assert_eq!(after.injections, before.injections);
+        for (after, before) in after.guests.iter().zip(&before.guests) {
+            assert_eq!(
+                (&after.name, &after.source, after.shadow),
+                (&before.name, &before.source, before.shadow)
+            );
+            assert_eq!(
+                (after.memory_bytes, after.priority),
+                (before.memory_bytes, before.priority)
+            );
+        }
+    }
+
+    #[test]
+    fn fragments_are_merged_and_written_as_one_file() {
+        let mut files = InMemory::default();
+        let mut add = |path: &str, text: &str| files.0.insert(path.into(), text.into());
+        add("a/i.hvt", "an image");
+        add(
+            "a/low.toml",
+            "schema = 1\nname = \"low\"\n[machine]\nmemory = \"256 MiB\"\ncpu = \"max\"\n",
+        );
+        add(
+            "a/f.toml",
+            "schema = 1\ninherit = [\"low.toml\"]\n[[guest]]\nname = \"f\"\nimage = \"i.hvt\"\n[machine]\nmemory = \"1 GiB\"\n",
+        );
+        add(
+            "m.toml",
+            "schema = 1\ninherit = [\"a/f.toml\", \"a/low.toml\"]\n[[guest]]\nname = \"m\"\nimage = \"a/i.hvt\"\n",
+        );
+        let text = load_from(&files, Path::new("m.toml"), None)
+            .unwrap()
+            .to_toml();
+        let first = "\
+schema = 1
+name = \"low\"
+
+[machine]
+memory = \"1 GiB\"
+profile = \"pc\"
+cpu = \"max\"
+
+[[guest]]
+name = \"f\"
+image = \"a/i.hvt\"
+";
+        assert!(
+            text.starts_with(first),
+            "later values win, earlier guests come first, paths are resolved:\n{text}"
+        );
+        assert!(
+            text.contains("[[guest]]\nname = \"m\"\nimage = \"a/i.hvt\"\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_image_alone_gets_a_manifest() {
+        let image = Path::new("dir/an \"odd\" name.hvt");
+        for memory in [2 << 20, 32 << 20, 4 << 30] {
+            let text = for_image(
+                image,
+                Platform::Solo5Hvt,
+                memory,
+                &["--port".to_owned(), "8\\0".to_owned()],
+            );
+            let files = InMemory(
+                [
+                    ("m.toml".into(), text.into_bytes()),
+                    (image.into(), vec![0; 100 << 20]),
+                ]
+                .into(),
+            );
+            let system = load_from(&files, Path::new("m.toml"), None)
+                .unwrap_or_else(|refused| panic!("{refused}"));
+            let guest = &system.guests[0];
+            assert_eq!(guest.source, GuestSource::Image(image.to_owned()));
+            assert_eq!(
+                (guest.memory_bytes, guest.platform),
+                (Some(memory), Some(Platform::Solo5Hvt))
+            );
+            assert_eq!(guest.args, ["--port", "8\\0"]);
+        }
+    }
 }

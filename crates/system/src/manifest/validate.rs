@@ -23,14 +23,7 @@ pub(super) const MACHINE_MEMORY: (u64, u64) = (64 * MIB, 8192 * MIB);
 /// Longest name of a guest, so that `name/shadow-server` fits a process's name.
 const NAME_LIMIT: usize = 16;
 /// Names that console lines and control records use themselves.
-const RESERVED: [&str; 6] = [
-    "umbriel",
-    "console",
-    "timer",
-    "supervisor",
-    "root-task",
-    "kernel",
-];
+const RESERVED: [&str; 5] = ["umbriel", "console", "timer", "supervisor", "root-task"];
 
 /// Turns what was read into a system.
 pub(super) fn validate(
