@@ -1,0 +1,128 @@
+//! User mode: down and up again, and faults from there.
+#![allow(unsafe_code)] // assembly
+
+use core::arch::{asm, global_asm};
+
+use crate::memory::{Frames, PAGE, bits};
+use crate::rows::{Bench, Figure, Measured, WRITTEN, check};
+use crate::traps;
+use crate::tsc;
+use crate::window::Window;
+
+const CALLS: u64 = 2000;
+const PAGES: u64 = 1024;
+/// Words of user code that are copied; more than there are.
+const CODE_WORDS: u64 = 8;
+
+global_asm!(
+    r#"
+    .section .rodata, "a"
+    .align 8
+bench_user_store:
+    mov [rdi], rsi
+    int 0x80
+
+    .align 8
+bench_user_touch:
+2:  mov [rdi], rdi
+    add rdi, 4096
+    cmp rdi, rdx
+    jne 2b
+    int 0x80
+    .align 8
+    .skip 64
+"#
+);
+
+unsafe extern "C" {
+    static bench_user_store: u64;
+    static bench_user_touch: u64;
+}
+
+/// Thirty-two instructions: `iretq` to user mode, one store there, `int 0x80`
+/// back.
+pub fn syscall(bench: &mut Bench) -> Measured {
+    let data = bench.window(1, WRITTEN | bits::USER);
+    let code = user_code(bench, &raw const bench_user_store);
+    let word = bench.data.page(0).address();
+    let (instructions, wrong) = tsc::instructions_of(|| {
+        let wrong: u64;
+        // SAFETY: user code stores one word in a data frame; entering saves
+        // what the ABI says, on this stack.
+        unsafe {
+            asm!(
+                "2: mov rdi, {at}",
+                "mov rsi, {n}",
+                "mov rcx, {code}",
+                "call bench_enter_user",
+                "mov rax, [{word}]",
+                "xor rax, {n}",
+                "or {wrong}, rax",
+                "dec {n}",
+                "jnz 2b",
+                at = in(reg) data.address(),
+                code = in(reg) code.address(),
+                word = in(reg) word,
+                n = inout(reg) CALLS => _,
+                wrong = inout(reg) 0_u64 => wrong,
+                out("rax") _, out("rcx") _, out("rdi") _, out("rsi") _,
+            );
+        }
+        wrong
+    });
+    bench.close(data);
+    bench.close(code);
+    check(wrong == 0, "a store of user code did not arrive")?;
+    Ok(Figure {
+        iterations: CALLS,
+        instructions,
+    })
+}
+
+/// Forty-six instructions: user code touches a page that is not present, and
+/// the kernel's handler maps it.
+pub fn fault(bench: &mut Bench) -> Measured {
+    const USER_WRITE: u64 = 6;
+    let data = bench.window(PAGES, bits::USER);
+    let code = user_code(bench, &raw const bench_user_touch);
+    bench.fill_data(0);
+    traps::repair_faults_of(data, USER_WRITE, 0);
+    let end = data.address() + PAGES * PAGE;
+    let (instructions, ()) = tsc::instructions_of(|| {
+        // SAFETY: user code writes to data frames only; as in `syscall`.
+        unsafe {
+            asm!("call bench_enter_user",
+                inout("rcx") code.address() => _, inout("rdi") data.address() => _,
+                in("rdx") end, out("rax") _, out("rsi") _);
+        }
+    });
+    let faults = traps::faults_repaired();
+    let (start, written) = (data.address(), data.all_have(WRITTEN, WRITTEN));
+    bench.close(data);
+    bench.close(code);
+    check(faults == PAGES, "not one page fault a page")?;
+    let arrived = bench.data_is(PAGES, |index| start + index * PAGE);
+    check(written && arrived, "a write of user code did not arrive")?;
+    Ok(Figure {
+        iterations: PAGES,
+        instructions,
+    })
+}
+
+/// A window of one page that user code may run, with a copy of `code`.
+fn user_code(bench: &mut Bench, code: *const u64) -> Window {
+    let page = bench.memory.page();
+    for index in 0..CODE_WORDS {
+        // SAFETY: the code and what follows it are longer than what is read.
+        page.write(index, unsafe { code.add(index as usize).read() });
+    }
+    let windows = bench.memory.windows;
+    let window = Window::new(&mut bench.memory, windows, bench.slot, 1);
+    bench.slot += 1;
+    let frames = Frames {
+        start: page.address(),
+        count: 1,
+    };
+    window.point_to(frames, bits::PRESENT | bits::USER | bits::ACCESSED);
+    window
+}
