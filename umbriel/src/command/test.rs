@@ -117,7 +117,7 @@ fn all<'a>(
     interrupted: &'a AtomicBool,
 ) -> Vec<Case<'a>> {
     let mut cases = cargo_cases(repository, built);
-    cases.extend(kernel::cases(repository, interrupted));
+    cases.extend(kernel::cases(repository));
     cases.extend(boot::cases(repository, tests, built, interrupted));
     cases.extend(fuzz::cases(repository, long));
     cases
@@ -170,7 +170,7 @@ fn cargo_cases<'a>(repository: &'a Repository, built: &'a Built) -> Vec<Case<'a>
             repository,
             "unit",
             "workspace",
-            &["test", "--workspace"],
+            &["test", "--workspace", "--exclude", "kernel-probe"],
             abi,
         ),
     ]
