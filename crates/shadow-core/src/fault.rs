@@ -228,3 +228,65 @@ impl ShadowMmu<'_> {
 fn byte(walk: &GuestWalk, gva: Gva) -> Gpa {
     Gpa::new(walk.gfn.base().get() | gva.page_offset())
 }
+
+#[cfg(test)]
+mod tests {
+    use x86::{Gpte, Level};
+
+    use super::*;
+    use crate::origin::Origin;
+
+    struct Host(FrameKind);
+
+    impl HostMap for Host {
+        fn kind(&self, _: Gfn) -> FrameKind {
+            self.0
+        }
+    }
+
+    fn found(rights: Rights, dirty: bool) -> GuestWalk {
+        GuestWalk {
+            gfn: Gfn::new(7),
+            rights,
+            dirty,
+            leaf_level: Level::L1,
+            entries: [Gpte::empty(); 4],
+            origins: [Origin::NONE; 3],
+        }
+    }
+
+    #[test]
+    fn the_host_decides_by_frame_and_access() {
+        let walk = found(Rights::all(), true);
+        for access in [Access::Read, Access::Write, Access::Execute] {
+            let ram = decide(&walk, &Host(FrameKind::Ram), access);
+            assert_eq!(ram, Decision::Map(FrameKind::Ram));
+            let hole = decide(&walk, &Host(FrameKind::NotRam), access);
+            assert_eq!(hole, Decision::NotRam);
+            let rom = decide(&walk, &Host(FrameKind::ReadOnly), access);
+            let expected = match access {
+                Access::Write => Decision::ReadOnlyMemory,
+                _ => Decision::Map(FrameKind::ReadOnly),
+            };
+            assert_eq!(rom, expected);
+        }
+    }
+
+    #[test]
+    fn a_leaf_is_writable_only_if_everything_allows_it() {
+        for view in [View::Kernel, View::KernelWp0, View::User] {
+            for access in [Access::Read, Access::Write] {
+                for write in [false, true] {
+                    for dirty in [false, true] {
+                        let rights = if write { Rights::all() } else { Rights::USER };
+                        let walk = found(rights, dirty);
+                        let wp0 = view == View::KernelWp0 && access == Access::Write;
+                        let expected = dirty && (write || wp0);
+                        assert_eq!(compose(&walk, FrameKind::Ram, view, access), expected);
+                        assert!(!compose(&walk, FrameKind::ReadOnly, view, access));
+                    }
+                }
+            }
+        }
+    }
+}

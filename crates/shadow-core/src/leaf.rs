@@ -35,7 +35,7 @@ impl ShadowMmu<'_> {
         if let Some(old) = self.tables.leaf(table, slot) {
             let same_frame = self.copies.frame(old.copy()) == leaf.frame;
             if same_frame && leaf.write_fault && !old.is_writable() {
-                caps.remap_frame(old.copy(), space, gva, leaf.writable)?;
+                caps.remap_frame(old.copy(), space, gva.page_base(), leaf.writable)?;
                 self.tables
                     .rewrite_leaf(table, slot, LeafRecord::new(old.copy(), leaf.writable));
                 return Ok(false);

@@ -97,8 +97,8 @@ pub trait Mappings {
     ) -> Result<(), MapError>;
 
     /// Writes the entry of a copy that is mapped (or stale) in `space` again,
-    /// with these rights. The tables at its place are linked, and the entry
-    /// there is empty or its own.
+    /// `gva` being that page, with these rights. The tables at its place are
+    /// linked, and the entry there is empty or its own.
     fn remap_frame(
         &mut self,
         copy: CopyId,

@@ -117,7 +117,7 @@ fn sweep(ram: &Ram, level: Level, table: u64, accessed: u64, reserved: u64, walk
 fn every_combination_of_bits_matches_the_reference() {
     let ram = Ram::new(16);
     let mut walks = 0;
-    for (accessed, reserved) in [(0, 1 << 63), (A, 1 << 40), (A, 1 << 51)] {
+    for (accessed, reserved) in [(0, 1 << 63), (A, 1 << 40)] {
         sweep(&ram, Level::L4, ROOT, accessed, reserved, &mut walks);
     }
     assert!(walks > 500_000, "{walks} walks");

@@ -257,7 +257,7 @@ impl Mappings for Kernel {
         if old_space != space.index() {
             return refuse("remap in another space", INVALID_CAPABILITY);
         }
-        assert_eq!(va, gva.get() & !0xfff, "the caller's idea of the place");
+        assert_eq!(va, gva.get(), "the caller's idea of the place");
         let Some((entries, slot)) = self.place(old_space, Level::L1, va) else {
             return refuse("remap without a table", FAILED_LOOKUP);
         };
