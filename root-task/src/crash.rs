@@ -14,7 +14,7 @@ use crate::voice::Voice;
 const MAX_FRAMES: usize = 32;
 
 /// A fault in words.
-pub struct Reason<'a>(pub &'a Fault);
+struct Reason<'a>(&'a Fault, &'a Process);
 
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,22 +42,16 @@ impl fmt::Display for Reason<'_> {
                     "read"
                 };
                 write!(f, "could not {kind} {:#x}", fault.addr)?;
+                if self.1.is_stack_guard(fault.addr) {
+                    return f.write_str(" (stack overflow: the guard page)");
+                }
                 match address_map::region_of(fault.addr) {
                     Some(region) => write!(f, " ({})", region.name),
-                    None if is_stack_guard(fault.addr) => {
-                        f.write_str(" (stack overflow: the guard page)")
-                    }
                     None => Ok(()),
                 }
             }
         }
     }
-}
-
-/// Below the stack region's mapped part lies nothing; the region itself names
-/// the stack, so only a page right below the largest stack counts.
-const fn is_stack_guard(address: u64) -> bool {
-    address >= 0x2fff_f000 && address < 0x3000_0000
 }
 
 /// A list of words as JSON.
@@ -84,7 +78,7 @@ pub fn report(
 ) {
     let registers = process.tcb.tcb_read_all_registers(true).unwrap_or_default();
     let backtrace = backtrace(workshop, process, &registers);
-    voice.line(format_args!("{name} crashed: {}", Reason(fault)));
+    voice.line(format_args!("{name} crashed: {}", Reason(fault, process)));
     if !last_words.is_empty() {
         voice.line(format_args!("  {last_words}"));
     }
@@ -100,13 +94,19 @@ pub fn report(
     for (depth, address) in backtrace.iter().enumerate() {
         voice.line(format_args!("  #{depth} {address:#x}"));
     }
-    record(voice, (name, guest), fault, &registers, &backtrace);
+    record(
+        voice,
+        (name, guest),
+        &Reason(fault, process),
+        &registers,
+        &backtrace,
+    );
 }
 
 fn record(
     voice: &Voice,
     (name, guest): (&str, &str),
-    fault: &Fault,
+    reason: &Reason<'_>,
     registers: &UserContext,
     backtrace: &[u64],
 ) {
@@ -118,8 +118,7 @@ fn record(
     }
     voice.record(format_args!(
         "{{\"record\":\"crash\",\"process\":\"{name}\",\"guest\":\"{guest}\",\
-         \"fault\":\"{}\",\"ip\":{}}}",
-        Reason(fault),
+         \"fault\":\"{reason}\",\"ip\":{}}}",
         registers.rip,
     ));
     voice.record(format_args!(

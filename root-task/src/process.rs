@@ -334,6 +334,12 @@ impl Workshop<'_> {
 }
 
 impl Process {
+    /// Whether `address` lies in the unmapped page below the stack.
+    pub const fn is_stack_guard(&self, address: u64) -> bool {
+        let lowest = address_map::STACK_TOP - self.stack_pages * FRAME_BYTES as u64;
+        address < lowest && lowest - address <= FRAME_BYTES as u64
+    }
+
     /// The frame of the stack page that `address` lies in.
     pub fn stack_frame(&self, address: u64) -> Option<cap::Granule> {
         let below_top = address_map::STACK_TOP.checked_sub(address)?;

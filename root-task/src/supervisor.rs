@@ -130,6 +130,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
             let message = self.workshop.supervisor.recv_with_mrs();
             self.serve(&message);
         }
+        self.drivers_counters();
         self.voice
             .record(format_args!("{{\"record\":\"machine-off\"}}"));
         machine::power_off()
@@ -258,16 +259,18 @@ impl<'w, 'a> Supervisor<'w, 'a> {
         let (server, vmm) = (built.server, built.vmm);
         let server_names = counters::Server::ALL.iter().map(|counter| counter.as_str());
         let vmm_names = counters::Vmm::ALL.iter().map(|counter| counter.as_str());
-        self.counters_of(index, &server, server_names);
-        self.counters_of(index, &vmm, vmm_names);
+        self.counters_of(&server, server_names);
+        self.counters_of(&vmm, vmm_names);
     }
 
-    fn counters_of<'n>(
-        &mut self,
-        index: usize,
-        process: &Process,
-        names: impl Iterator<Item = &'n str>,
-    ) {
+    fn drivers_counters(&mut self) {
+        for driver in [self.drivers.console, self.drivers.timer] {
+            let names = counters::Driver::ALL.iter().map(|counter| counter.as_str());
+            self.counters_of(&driver, names);
+        }
+    }
+
+    fn counters_of<'n>(&mut self, process: &Process, names: impl Iterator<Item = &'n str>) {
         use core::fmt::Write;
         let mut text = String::<768>::new();
         let values = self.counters(process);
@@ -278,7 +281,8 @@ impl<'w, 'a> Supervisor<'w, 'a> {
             // which tests would notice.
             let _ = write!(text, "{comma}\"{name}\":{value}");
         }
-        let guest = self.archive.guests[index].name;
+        let guest = process.guest.map(|index| self.archive.guests[index].name);
+        let guest = guest.as_ref().map_or("", |name| name.as_str());
         let program = process.program.name();
         self.voice.record(format_args!(
             "{{\"record\":\"counters\",\"guest\":\"{guest}\",\"process\":\"{program}\",\
@@ -309,7 +313,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
         let deadline = machine::ticks() + timer::ticks(INJECTION_TICK_NS, self.workshop.tsc_hz);
         self.drivers
             .supervisors_timer
-            .call_with_mrs(MessageInfo::new(timer::SET_DEADLINE, 0, 0, 1), [deadline]);
+            .nb_send_with_mrs(MessageInfo::new(timer::SET_DEADLINE, 0, 0, 1), [deadline]);
     }
 
     /// Lets the processes die whose guests have faulted often enough.

@@ -5,10 +5,10 @@
 
 use sel4::{AbsoluteCPtr, CPtr, CapRights, TranslationTable, VmAttributes, cap};
 use shadow_core::{CopyId, MapError, Mappings, SpaceId, TableId};
-use system::cspace::{Pools, ServerSlots, process};
+use system::cspace::{self, Pools, ServerSlots};
 use x86::{Gfn, Gva, Level};
 
-use crate::counters::{self, Server};
+use protocol::counters::Server;
 
 /// The server's capabilities to paging objects and frames.
 pub struct Caps {
@@ -34,7 +34,7 @@ impl Caps {
 
     /// Slot `slot` of the server's own CNode.
     pub const fn place(&self, slot: u64) -> AbsoluteCPtr {
-        const OWN: cap::CNode = cap::CNode::from_bits(process::OWN_CNODE);
+        const OWN: cap::CNode = cap::CNode::from_bits(cspace::process::OWN_CNODE);
         OWN.absolute_cptr_from_bits_with_depth(slot, 64)
     }
 
@@ -63,7 +63,7 @@ impl Caps {
 /// Counts a refused operation and names it.
 fn named(result: sel4::Result<()>, operation: &'static str) -> Result<(), MapError> {
     result.map_err(|error| {
-        counters::count(Server::FailedInvocations);
+        process::count(Server::FailedInvocations);
         MapError {
             operation,
             status: error as u32,

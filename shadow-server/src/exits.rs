@@ -1,5 +1,7 @@
 //! Exits on their way to the vmm, and completions on their way back.
 
+use core::sync::atomic::{AtomicU8, Ordering};
+
 use protocol::exit::{self, EXIT, RegisterDump};
 use sel4::{MessageInfo, cap};
 use vcpu::{Registers, TripleFault, VcpuState};
@@ -48,13 +50,14 @@ pub const fn completion(completion: exit::Completion) -> vcpu::Completion {
 }
 
 /// Writes the registers of a vCPU that shut down to the start of `area`.
-pub fn dump(fault: &TripleFault, state: &VcpuState, registers: &Registers, area: &mut [u8]) {
+pub fn dump(fault: &TripleFault, state: &VcpuState, registers: &Registers, area: &[AtomicU8]) {
     let dump = RegisterDump {
         registers: registers.to_words(),
         control: [state.cr0, state.cr2, state.cr3, state.cr4, state.efer],
         vector: u64::from(fault.first),
         error_code: u64::from(fault.error_code),
     };
-    let bytes = dump.as_bytes();
-    area[..bytes.len()].copy_from_slice(bytes);
+    for (to, from) in area.iter().zip(dump.as_bytes()) {
+        to.store(*from, Ordering::Relaxed);
+    }
 }

@@ -18,8 +18,6 @@
 #[cfg(target_os = "none")]
 mod caps;
 #[cfg(target_os = "none")]
-mod counters;
-#[cfg(target_os = "none")]
 mod exits;
 #[cfg(target_os = "none")]
 mod pages;

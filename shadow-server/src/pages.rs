@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code, reason = "lent pages are known by their addresses only")]
 
+use core::sync::atomic::AtomicU8;
+
 use system::address_map::{BOUNCE, BOUNCE_BYTES, MAX_VCPUS, METADATA, METADATA_LIMIT, VCPU_STATE};
 use vcpu::VcpuState;
 
@@ -48,12 +50,11 @@ pub unsafe fn state(index: usize) -> &'static mut VcpuState {
 pub struct Bounce(());
 
 impl Bounce {
-    /// Its bytes. The vmm may change them at any time, so whatever is read
-    /// here is only a claim.
-    pub fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: mapped read-write for good. The vmm is a single thread that
-        // waits for this server's answer whenever it has a request here; a
-        // hostile one that writes meanwhile changes bytes that carry no trust.
-        unsafe { core::slice::from_raw_parts_mut(BOUNCE as *mut u8, BOUNCE_BYTES as usize) }
+    /// Its bytes. The vmm may change them at any time, so they are atomics, and
+    /// whatever is read here is only a claim.
+    pub fn bytes(&self) -> &[AtomicU8] {
+        // SAFETY: mapped read-write for good; atomics have no invalid values
+        // and tolerate a vmm that writes meanwhile.
+        unsafe { core::slice::from_raw_parts(BOUNCE as *const AtomicU8, BOUNCE_BYTES as usize) }
     }
 }

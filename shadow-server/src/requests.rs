@@ -5,9 +5,9 @@ use protocol::request::{INLINE_BYTES, OUTSIDE_RAM, READ, WRITE};
 use sel4::MessageInfo;
 use x86::{Gpa, GuestMemory};
 
-use crate::counters::{self, Server};
 use crate::pages::Bounce;
 use crate::window::Window;
+use protocol::counters::Server;
 
 /// An answer: label and length, and the words in registers.
 pub type Answer = (MessageInfo, [u64; 4]);
@@ -18,12 +18,12 @@ const fn bare(label: u64) -> Answer {
 
 /// Refuses a request that makes no sense.
 pub fn refuse() -> Answer {
-    counters::count(Server::Refused);
+    process::count(Server::Refused);
     bare(REFUSED)
 }
 
 /// Copies guest memory out; `length` is at most the bounce area's.
-pub fn read(memory: &Window, bounce: &mut Bounce, gpa: u64, length: u64) -> Answer {
+pub fn read(memory: &Window, bounce: &Bounce, gpa: u64, length: u64) -> Answer {
     let (gpa, length) = (Gpa::new(gpa), length as usize);
     if length <= INLINE_BYTES {
         let mut words = [[0; 8]; INLINE_BYTES / 8];
@@ -35,10 +35,10 @@ pub fn read(memory: &Window, bounce: &mut Bounce, gpa: u64, length: u64) -> Answ
             Err(_) => bare(OUTSIDE_RAM),
         };
     }
-    let Some(area) = bounce.bytes().get_mut(..length) else {
+    let Some(area) = bounce.bytes().get(..length) else {
         return refuse();
     };
-    bare(if memory.read(gpa, area).is_ok() {
+    bare(if memory.read_shared(gpa, area).is_ok() {
         READ
     } else {
         OUTSIDE_RAM
@@ -48,23 +48,18 @@ pub fn read(memory: &Window, bounce: &mut Bounce, gpa: u64, length: u64) -> Answ
 /// Copies bytes in; `length` is at most the bounce area's.
 pub fn write(
     memory: &Window,
-    bounce: &mut Bounce,
+    bounce: &Bounce,
     (gpa, length): (u64, u64),
     inline: [u64; 2],
 ) -> Answer {
     let (gpa, length) = (Gpa::new(gpa), length as usize);
     let words = inline.map(u64::to_le_bytes);
-    let bytes = if length <= INLINE_BYTES {
-        &words.as_flattened()[..length]
-    } else {
-        match bounce.bytes().get(..length) {
-            Some(bytes) => bytes,
+    let written = match words.as_flattened().get(..length) {
+        Some(bytes) => memory.write(gpa, bytes),
+        None => match bounce.bytes().get(..length) {
+            Some(area) => memory.write_shared(gpa, area),
             None => return refuse(),
-        }
+        },
     };
-    bare(if memory.write(gpa, bytes).is_ok() {
-        WRITE
-    } else {
-        OUTSIDE_RAM
-    })
+    bare(if written.is_ok() { WRITE } else { OUTSIDE_RAM })
 }

@@ -2,21 +2,19 @@
 
 use heapless::Vec;
 use protocol::badge;
+use protocol::counters::Server as Counter;
 use protocol::exit::{self, Completion};
 use protocol::request::Request;
 use protocol::startup::Startup;
-use protocol::supervisor;
 use sel4::runtime::StartupPage;
 use sel4::{Fault, MessageInfo, RecvWithMRs, cap, fault, ipc_buffer};
 use shadow_core::{Access, FaultOutcome, ShadowMmu, Storage, VcpuId};
 use system::address_map::MAX_VCPUS;
-use system::cspace::process;
+use system::cspace;
 use vcpu::{Outcome, Trap, TripleFault};
 use x86::{Gfn, Gva, PageFault, Vector};
-use zerocopy::FromBytes;
 
 use crate::caps::Caps;
-use crate::counters::{self, Server as Counter};
 use crate::exits;
 use crate::pages::{self, Bounce, Pages};
 use crate::paging::{Mmu, Paging};
@@ -64,12 +62,7 @@ enum Stop {
 
 #[allow(unsafe_code, reason = "the builder's promises to a new process")]
 fn main(page: StartupPage) -> ! {
-    let (startup, _) = Startup::ref_from_prefix(page.bytes()).expect("a startup page");
-    sel4::runtime::set_supervisor(sel4::runtime::Supervisor {
-        endpoint: cap::Endpoint::from_bits(process::SUPERVISOR),
-        label: supervisor::PANIC,
-        name: startup.name.as_str(),
-    });
+    let startup = process::start(page);
     // SAFETY: this is the one call, and the builder mapped as the startup page says.
     let Pages { metadata, bounce } = unsafe { Pages::take(startup.metadata_bytes) };
     // SAFETY: the builder mapped that much guest memory.
@@ -140,14 +133,14 @@ impl Server {
     }
 
     fn run(&mut self) -> ! {
-        let endpoint = cap::Endpoint::from_bits(process::ENDPOINT);
+        let endpoint = cap::Endpoint::from_bits(cspace::process::ENDPOINT);
         let mut next = Next::Receive;
         loop {
             let message = match next {
                 Next::Receive => endpoint.recv_with_mrs(),
                 Next::Reply((info, words)) => endpoint.reply_recv_with_mrs(info, words),
             };
-            counters::count(Counter::Wakes);
+            process::count(Counter::Wakes);
             next = self.serve(&message);
         }
     }
@@ -169,7 +162,7 @@ impl Server {
     /// A vCPU's thread has stopped with a fault.
     #[inline]
     fn stopped(&mut self, index: usize, message: &RecvWithMRs) -> Next {
-        counters::count(Counter::Faults);
+        process::count(Counter::Faults);
         match Fault::decode(message, ipc_buffer()) {
             Some(Fault::VmFault(fault)) => self.vm_fault(index, &fault),
             Some(Fault::UserException(fault)) => {
@@ -191,7 +184,7 @@ impl Server {
 
     #[inline]
     fn vm_fault(&mut self, index: usize, fault: &fault::VmFault) -> Next {
-        counters::count(Counter::VmFaults);
+        process::count(Counter::VmFaults);
         let access = access(fault);
         let gva = Gva::new(fault.addr);
         let cpu = self.vcpus[index].context();
@@ -236,7 +229,7 @@ impl Server {
 
     /// A page fault that the guest's own tables raise.
     fn guest_fault(&mut self, index: usize, fault: PageFault) -> Next {
-        counters::count(Counter::InjectedPageFaults);
+        process::count(Counter::InjectedPageFaults);
         let cpu = self.vcpus[index].context();
         let dropped =
             self.paging
@@ -250,7 +243,7 @@ impl Server {
 
     /// The CPU takes a trap.
     fn trap(&mut self, index: usize, trap: Trap, release: Release) -> Next {
-        counters::count(Counter::Exceptions);
+        process::count(Counter::Exceptions);
         if !self.fetch_registers(index) {
             return Next::Receive;
         }
@@ -292,7 +285,7 @@ impl Server {
     fn fetch_registers(&mut self, index: usize) -> bool {
         let read = self.vcpus[index].read_registers();
         if read.is_err() {
-            counters::count(Counter::FailedInvocations);
+            process::count(Counter::FailedInvocations);
         }
         read.is_ok()
     }
@@ -315,7 +308,7 @@ impl Server {
         if entered && vcpu.resume().is_ok() {
             return Next::Receive;
         }
-        counters::count(Counter::FailedInvocations);
+        process::count(Counter::FailedInvocations);
         self.give_up(index)
     }
 
@@ -330,7 +323,7 @@ impl Server {
 
     /// Hands an exit to the vmm, now or when it asks.
     fn exit(&mut self, index: usize, stop: Stop, waiting: Waiting) -> Next {
-        counters::count(Counter::Exits);
+        process::count(Counter::Exits);
         self.vcpus[index].waiting = Some(waiting);
         if core::mem::take(&mut self.parked) {
             let words = self.words(index, stop);
@@ -359,12 +352,12 @@ impl Server {
 
     /// A message of the vmm.
     fn request(&mut self, message: &RecvWithMRs) -> Next {
-        match Request::decode(message.info.label(), message.msg) {
+        match Request::decode(message.info.label(), message.info.length(), message.msg) {
             Some(Request::NextExit) => self.next_exit(),
             Some(Request::Complete { vcpu, completion }) => self.complete(vcpu, completion),
             Some(Request::Read { gpa, length }) => Next::Reply(requests::read(
                 &self.paging.memory,
-                &mut self.bounce,
+                &self.bounce,
                 gpa,
                 length,
             )),
@@ -374,7 +367,7 @@ impl Server {
                 inline,
             }) => Next::Reply(requests::write(
                 &self.paging.memory,
-                &mut self.bounce,
+                &self.bounce,
                 (gpa, length),
                 inline,
             )),

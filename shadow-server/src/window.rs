@@ -51,6 +51,34 @@ impl Window {
     }
 }
 
+/// Copies bytes between two places that others may change meanwhile; as many
+/// as the shorter has.
+fn copy(to: &[AtomicU8], from: &[AtomicU8]) {
+    for (to, from) in to.iter().zip(from) {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+impl Window {
+    /// Copies guest memory at `gpa` into all of `area`.
+    ///
+    /// # Errors
+    /// [`OutsideRam`] if any byte is not RAM; nothing is copied then.
+    pub fn read_shared(&self, gpa: Gpa, area: &[AtomicU8]) -> Result<(), OutsideRam> {
+        copy(area, self.bytes(gpa, area.len())?);
+        Ok(())
+    }
+
+    /// Copies all of `area` into guest memory at `gpa`.
+    ///
+    /// # Errors
+    /// [`OutsideRam`] if any byte is not RAM; nothing is copied then.
+    pub fn write_shared(&self, gpa: Gpa, area: &[AtomicU8]) -> Result<(), OutsideRam> {
+        copy(self.bytes(gpa, area.len())?, area);
+        Ok(())
+    }
+}
+
 impl GuestMemory for Window {
     fn size(&self) -> u64 {
         self.size

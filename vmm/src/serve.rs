@@ -3,28 +3,24 @@
 use protocol::counters;
 use protocol::exit::{Exit, RegisterDump};
 use protocol::request::Request;
-use protocol::startup::Startup;
-use protocol::supervisor::{self, Cause, GUEST_ENDED};
+use protocol::supervisor::{Cause, GUEST_ENDED};
 use sel4::runtime::StartupPage;
 use sel4::{MessageInfo, cap};
 use system::compiled;
-use system::cspace::process;
+use system::cspace;
 use vmm::output::Output;
 use vmm::platform::{Action, Platform};
 use vmm::registers;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
-use crate::services::{self, Services, count, next_exit};
+use process::count;
+
+use crate::services::{self, Services, next_exit};
 
 sel4::process!(main);
 
 fn main(page: StartupPage) -> ! {
-    let (startup, _) = Startup::ref_from_prefix(page.bytes()).expect("a startup page");
-    sel4::runtime::set_supervisor(sel4::runtime::Supervisor {
-        endpoint: cap::Endpoint::from_bits(process::SUPERVISOR),
-        label: supervisor::PANIC,
-        name: startup.name.as_str(),
-    });
+    let startup = process::start(page);
     let platform = compiled::Platform::from_number(startup.platform).expect("a known platform");
     let mut platform = Platform::new(platform);
     let mut output = Output::new();
@@ -55,7 +51,7 @@ fn main(page: StartupPage) -> ! {
 /// Reports the guest's end; the supervisor stops this process then.
 fn end(status: u64, cause: Cause, output: &mut Output, services: &mut Services) -> ! {
     output.flush(services);
-    let supervisor = cap::Endpoint::from_bits(process::SUPERVISOR);
+    let supervisor = cap::Endpoint::from_bits(cspace::process::SUPERVISOR);
     let info = MessageInfo::new(GUEST_ENDED, 0, 0, 2);
     supervisor.send_with_mrs(info, [status, cause as u64]);
     loop {

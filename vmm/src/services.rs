@@ -1,22 +1,21 @@
 //! What the vmm asks of others: its guest's server, the console, the timer.
 
-#![allow(unsafe_code, reason = "shared pages are known by address; rdtsc")]
+#![allow(unsafe_code, reason = "the bounce area is known by its address only")]
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
-use protocol::counters::{self, CAPACITY};
+use process::{count, ticks};
+use protocol::counters;
 use protocol::exit::{EXIT, Exit};
 use protocol::request::{INLINE_BYTES, READ, Request, WRITE};
 use protocol::{bytes, console, timer};
 use sel4::{CallWithMRs, MessageInfo, cap, ipc_buffer};
-use system::address_map::{BOUNCE, BOUNCE_BYTES, COUNTERS};
-use system::cspace::{process, vmm as slots};
+use system::address_map::{BOUNCE, BOUNCE_BYTES};
+use system::cspace::{self, vmm as slots};
 use vmm::host::{Host, OutsideRam};
 
 const SERVER: cap::Endpoint = cap::Endpoint::from_bits(slots::SERVER);
 const CONSOLE: cap::Endpoint = cap::Endpoint::from_bits(slots::CONSOLE);
 const TIMER: cap::Endpoint = cap::Endpoint::from_bits(slots::TIMER);
-const SIGNAL: cap::Notification = cap::Notification::from_bits(process::NOTIFICATION);
+const SIGNAL: cap::Notification = cap::Notification::from_bits(cspace::process::NOTIFICATION);
 
 /// The world around the platform.
 pub struct Services {
@@ -24,23 +23,6 @@ pub struct Services {
     pub memory_bytes: u64,
     /// Ticks of the time-stamp counter per second.
     pub tsc_hz: u64,
-}
-
-fn counter_page() -> &'static [AtomicU64; CAPACITY] {
-    // SAFETY: the builder maps a page of zeros there, for good, which only
-    // this process writes; atomics have no invalid values.
-    unsafe { &*(COUNTERS as *const [AtomicU64; CAPACITY]) }
-}
-
-/// Counts one more of `counter`.
-pub fn count(counter: counters::Vmm) {
-    let word = &counter_page()[counter as usize];
-    word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-}
-
-fn ticks() -> u64 {
-    // SAFETY: every x86-64 has `rdtsc`, and seL4 does not forbid it (CR4.TSD is clear).
-    unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 fn call(request: Request) -> CallWithMRs {

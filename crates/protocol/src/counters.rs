@@ -7,6 +7,12 @@
 /// Most counters in a page.
 pub const CAPACITY: usize = 512;
 
+/// A counter of some process.
+pub trait Counter: Copy {
+    /// Its word in the page, below [`CAPACITY`].
+    fn index(self) -> usize;
+}
+
 macro_rules! counters {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -21,6 +27,12 @@ macro_rules! counters {
             /// Its name in records.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl Counter for $name {
+            fn index(self) -> usize {
+                self as usize
             }
         }
 
@@ -62,6 +74,14 @@ counters! {
         /// Messages to the console.
         ConsoleWrites = "console_writes",
         /// Answers that made no sense.
+        Refused = "refused",
+    }
+}
+
+counters! {
+    /// Counters of a driver.
+    Driver {
+        /// Messages that made no sense, or that their sender may not send.
         Refused = "refused",
     }
 }

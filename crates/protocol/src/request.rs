@@ -53,6 +53,16 @@ pub const WRITE: u64 = 0x103;
 pub const OUTSIDE_RAM: u64 = 0x104;
 
 impl Request {
+    /// How many words a request with this label has.
+    const fn words(label: u64) -> usize {
+        match label {
+            READ => 2,
+            COMPLETE => 3,
+            WRITE => 4,
+            _ => 0,
+        }
+    }
+
     /// Label and message words.
     pub const fn encode(self) -> (u64, [u64; 4]) {
         match self {
@@ -70,8 +80,12 @@ impl Request {
         }
     }
 
-    /// The request in these words, or `None` if it is malformed.
-    pub const fn decode(label: u64, words: [u64; 4]) -> Option<Self> {
+    /// The request in these words, of which the sender gave `length`, or `None`
+    /// if it is malformed.
+    pub const fn decode(label: u64, length: usize, words: [u64; 4]) -> Option<Self> {
+        if length < Self::words(label) {
+            return None;
+        }
         let [first, second, third, fourth] = words;
         match label {
             NEXT_EXIT => Some(Self::NextExit),
@@ -121,16 +135,17 @@ mod tests {
             },
         ] {
             let (label, words) = request.encode();
-            assert_eq!(Request::decode(label, words), Some(request));
+            assert_eq!(Request::decode(label, words.len(), words), Some(request));
         }
     }
 
     #[test]
     fn oversized_and_unknown_requests_are_refused() {
-        assert_eq!(Request::decode(READ, [0, BOUNCE_BYTES + 1, 0, 0]), None);
-        assert_eq!(Request::decode(WRITE, [0, u64::MAX, 0, 0]), None);
-        assert_eq!(Request::decode(COMPLETE, [8, 0, 0, 0]), None);
-        assert_eq!(Request::decode(COMPLETE, [0, 9, 0, 0]), None);
-        assert_eq!(Request::decode(5, [0; 4]), None);
+        assert_eq!(Request::decode(READ, 4, [0, BOUNCE_BYTES + 1, 0, 0]), None);
+        assert_eq!(Request::decode(WRITE, 4, [0, u64::MAX, 0, 0]), None);
+        assert_eq!(Request::decode(COMPLETE, 4, [8, 0, 0, 0]), None);
+        assert_eq!(Request::decode(COMPLETE, 4, [0, 9, 0, 0]), None);
+        assert_eq!(Request::decode(5, 4, [0; 4]), None);
+        assert_eq!(Request::decode(WRITE, 3, [0, 1, 2, 3]), None);
     }
 }

@@ -6,8 +6,6 @@ pub const GUEST_ENDED: u64 = 0x200;
 /// Any process: it panicked. Word 0: bytes of text; the text follows eight
 /// bytes to a word. The process faults right after.
 pub const PANIC: u64 = 0x201;
-/// A process is ready to serve (drivers).
-pub const READY: u64 = 0x202;
 
 /// Most bytes of a panic's text.
 pub const PANIC_BYTES: usize = 800;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::exit::{Completion, EXIT, Exit};
 use protocol::request::{OUTSIDE_RAM, READ, Request, WRITE};
-use protocol::supervisor::{Cause, GUEST_ENDED, PANIC, READY};
+use protocol::supervisor::{Cause, GUEST_ENDED, PANIC};
 use protocol::{REFUSED, VERSION, badge, console, counters, timer};
 
 fn repository() -> PathBuf {
@@ -80,7 +80,6 @@ fn labels() {
         (EXIT, "EXIT"),
         (GUEST_ENDED, "GUEST_ENDED"),
         (PANIC, "PANIC"),
-        (READY, "READY"),
         (console::WRITE, "WRITE"),
         (console::CONTROL, "CONTROL"),
         (console::NAME, "NAME"),

@@ -4,10 +4,11 @@ use console::lines::{Lines, Sink};
 use console::uart::{Ports, Uart};
 use protocol::badge::DRIVER_SUPERVISOR;
 use protocol::console::{CONTROL, MAX_BYTES, NAME, OK, WRITE};
-use protocol::{REFUSED, bytes, supervisor};
+use protocol::counters::Driver;
+use protocol::{REFUSED, bytes};
 use sel4::runtime::StartupPage;
 use sel4::{MessageInfo, RecvWithMRs, cap, ipc_buffer};
-use system::cspace::{driver, process};
+use system::cspace::{self, driver};
 use system::name::{NAME_BYTES, Name};
 use zerocopy::FromBytes;
 
@@ -59,13 +60,9 @@ struct Console {
     names: [Name; CLIENTS],
 }
 
-fn main(_: StartupPage) -> ! {
-    sel4::runtime::set_supervisor(sel4::runtime::Supervisor {
-        endpoint: cap::Endpoint::from_bits(process::SUPERVISOR),
-        label: supervisor::PANIC,
-        name: "console",
-    });
-    let endpoint = cap::Endpoint::from_bits(process::ENDPOINT);
+fn main(page: StartupPage) -> ! {
+    process::start(page);
+    let endpoint = cap::Endpoint::from_bits(cspace::process::ENDPOINT);
     let mut console = Console {
         people: Com::new(driver::PORTS_A, 0x3f8),
         control: Com::new(driver::PORTS_B, 0x2f8),
@@ -74,10 +71,12 @@ fn main(_: StartupPage) -> ! {
     };
     let mut message = endpoint.recv_with_mrs();
     loop {
-        let label = if console.serve(&message).is_some() {
-            OK
-        } else {
-            REFUSED
+        let label = match console.serve(&message) {
+            Some(()) => OK,
+            None => {
+                process::count(Driver::Refused);
+                REFUSED
+            }
         };
         message = endpoint.reply_recv_with_mrs(MessageInfo::new(label, 0, 0, 0), []);
     }

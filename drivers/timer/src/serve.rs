@@ -1,16 +1,14 @@
 //! The driver's loop: requests and PIT interrupts arrive at one endpoint.
 
-#![allow(unsafe_code, reason = "rdtsc")]
-
+use process::ticks;
 use protocol::badge::NOTIFICATION;
-use protocol::startup::Startup;
-use protocol::{REFUSED, supervisor, timer as messages};
+use protocol::counters::Driver;
+use protocol::{REFUSED, timer as messages};
 use sel4::runtime::StartupPage;
 use sel4::{MessageInfo, RecvWithMRs, cap};
-use system::cspace::{driver, process};
+use system::cspace::{self, driver};
 use timer::deadlines::{Deadlines, NEVER};
 use timer::{pit, rtc};
-use zerocopy::FromBytes;
 
 sel4::process!(main);
 
@@ -36,27 +34,19 @@ struct Timer {
     wall_tick: u64,
 }
 
-fn ticks() -> u64 {
-    // SAFETY: every x86-64 has `rdtsc`, and seL4 does not forbid it (CR4.TSD is clear).
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
-
 fn main(page: StartupPage) -> ! {
-    sel4::runtime::set_supervisor(sel4::runtime::Supervisor {
-        endpoint: cap::Endpoint::from_bits(process::SUPERVISOR),
-        label: supervisor::PANIC,
-        name: "timer",
-    });
-    let tsc_hz = Startup::ref_from_prefix(page.bytes()).map_or(0, |(startup, _)| startup.tsc_hz);
-    let mut timer = Timer::new(tsc_hz);
-    let endpoint = cap::Endpoint::from_bits(process::ENDPOINT);
+    let mut timer = Timer::new(process::start(page).tsc_hz);
+    let endpoint = cap::Endpoint::from_bits(cspace::process::ENDPOINT);
     let mut message = endpoint.recv_with_mrs();
     loop {
         message = if message.badge & NOTIFICATION != 0 {
             timer.interrupt();
             endpoint.recv_with_mrs()
         } else {
-            let (info, words) = timer.serve(&message);
+            let (info, words) = timer.serve(&message).unwrap_or_else(|| {
+                process::count(Driver::Refused);
+                (MessageInfo::new(REFUSED, 0, 0, 0), [0; 2])
+            });
             endpoint.reply_recv_with_mrs(info, words)
         };
     }
@@ -75,7 +65,9 @@ impl Timer {
         };
         timer
             .irq
-            .irq_handler_set_notification(cap::Notification::from_bits(process::NOTIFICATION))
+            .irq_handler_set_notification(cap::Notification::from_bits(
+                cspace::process::NOTIFICATION,
+            ))
             .expect("the timer's interrupt can be connected");
         timer
             .irq
@@ -84,27 +76,25 @@ impl Timer {
         timer
     }
 
-    fn serve(&mut self, message: &RecvWithMRs) -> (MessageInfo, [u64; 2]) {
-        let refused = (MessageInfo::new(REFUSED, 0, 0, 0), [0; 2]);
-        let Some(client) = (message.badge as usize).checked_sub(1) else {
-            return refused;
-        };
+    /// The answer to a request; `None` if it is malformed.
+    fn serve(&mut self, message: &RecvWithMRs) -> Option<(MessageInfo, [u64; 2])> {
+        let client = (message.badge as usize).checked_sub(1)?;
         match message.info.label() {
             messages::SET_DEADLINE if message.info.length() >= 1 => {
                 if !self.deadlines.set(client, message.msg[0]) {
-                    return refused;
+                    return None;
                 }
                 self.signal_due();
                 self.program();
-                (MessageInfo::new(messages::OK, 0, 0, 0), [0; 2])
+                Some((MessageInfo::new(messages::OK, 0, 0, 0), [0; 2]))
             }
             messages::WALL_TIME => {
                 let now = ticks();
                 let passed = messages::nanoseconds(now - self.wall_tick, self.tsc_hz);
                 let wall = self.wall_ns.saturating_add(passed);
-                (MessageInfo::new(messages::OK, 0, 0, 2), [wall, now])
+                Some((MessageInfo::new(messages::OK, 0, 0, 2), [wall, now]))
             }
-            _ => refused,
+            _ => None,
         }
     }
 

@@ -1,11 +1,10 @@
-//! The server's counters, in a page that the supervisor reads.
+//! The process's counters, in a page that the supervisor reads.
 
 #![allow(unsafe_code, reason = "the page is known by its address only")]
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use protocol::counters::CAPACITY;
-pub use protocol::counters::Server;
+use protocol::counters::{CAPACITY, Counter};
 use system::address_map::COUNTERS;
 
 fn page() -> &'static [AtomicU64; CAPACITY] {
@@ -16,7 +15,8 @@ fn page() -> &'static [AtomicU64; CAPACITY] {
 
 /// Counts one more of `counter`.
 #[inline]
-pub fn count(counter: Server) {
-    let word = &page()[counter as usize];
+pub fn count(counter: impl Counter) {
+    // Counters are fewer than the page holds, which `counters!` asserts.
+    let word = &page()[counter.index() % CAPACITY];
     word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
