@@ -262,3 +262,27 @@ fn splintered_superpages_share_the_frames_copies() {
     assert_eq!(machine.mmu.counters().copy, 1);
     machine.check();
 }
+
+#[test]
+fn six_aliases_of_a_frame_with_a_full_chain_fit_together() {
+    let mut machine = Machine::new(SMALL);
+    populate(&mut machine, 9, |_| 100);
+    let aliases: Vec<u64> = (20..26).map(|page| BASE + page * 4096).collect();
+    for &va in &aliases {
+        machine.map(va, 100, P);
+    }
+    let space = machine.space();
+    let missing = |machine: &Machine| {
+        let unmapped = |&&va: &&u64| machine.kernel.access(space, Gva::new(va)).is_none();
+        aliases.iter().find(unmapped).copied()
+    };
+    for _ in 0..24 {
+        let Some(va) = missing(&machine) else { break };
+        assert!(matches!(
+            machine.fault(va, Access::Read),
+            FaultOutcome::Filled { .. }
+        ));
+    }
+    assert_eq!(missing(&machine), None, "no progress");
+    machine.check();
+}
