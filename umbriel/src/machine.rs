@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use qemu::{Ended, Event, Machine, Port, Running};
 
 use crate::output::console::{ConsoleParser, Piece};
-use crate::output::record::{Content, Crash, Malformed, Record, RecordParser};
+use crate::output::record::{Backtrace, Content, Malformed, Record, RecordParser};
 use crate::output::status::{GuestEnd, MachineEnd};
 use crate::output::streams::Streams;
 
@@ -30,8 +30,8 @@ pub struct Outcome {
     pub qemu: Option<Ended>,
     /// The ends of the guests that reported one.
     pub guests: BTreeMap<String, GuestEnd>,
-    /// Processes that died.
-    pub crashes: Vec<Crash>,
+    /// Where processes were that died.
+    pub backtraces: Vec<Backtrace>,
     /// Every client's own bytes.
     pub streams: Streams,
     /// All control records.
@@ -99,7 +99,7 @@ impl<'a> Follower<'a> {
             end: MachineEnd::Died,
             qemu: None,
             guests: BTreeMap::new(),
-            crashes: Vec::new(),
+            backtraces: Vec::new(),
             streams: Streams::default(),
             records: Vec::new(),
             malformed: Vec::new(),
@@ -152,9 +152,12 @@ impl<'a> Follower<'a> {
                 };
                 self.outcome.guests.insert(guest.clone(), end);
             }
-            Content::Crash(crash) => self.outcome.crashes.push(crash.clone()),
+            Content::CrashBacktrace(backtrace) => self.outcome.backtraces.push(backtrace.clone()),
             Content::MachineOff {} => self.switched_off = true,
-            Content::Boot {} | Content::GuestStarted { .. } | Content::Unknown => {}
+            Content::Crash { .. }
+            | Content::Boot {}
+            | Content::GuestStarted { .. }
+            | Content::Unknown => {}
         }
         self.observer.record(&record);
         self.outcome.records.push(record);

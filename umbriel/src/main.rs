@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 fn execute(cli: Cli) -> error::Result<u8> {
     let repository = Repository::find();
     if cli.version {
-        command::version::print(&repository);
+        command::version::print(&repository)?;
         return Ok(0);
     }
     match cli.command {

@@ -4,6 +4,7 @@ use crate::build::{self, Artifacts, Request};
 use crate::cli::{BuildArgs, ConsentArgs};
 use crate::compose::{self, Loaded};
 use crate::error::Result;
+use crate::output::text;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::tools::{self, Need};
@@ -21,14 +22,15 @@ pub fn execute(repository: &Repository, args: &BuildArgs) -> Result<u8> {
         args.consent,
         &[Need::Build],
     )?;
-    println!(
-        "kernel  {}  ({})",
+    let mut text = format!(
+        "kernel  {}  ({})\n",
         repository.shown(&built.kernel.elf32),
         built.kernel.hash
     );
     for (name, path) in built.programs.iter().chain(&built.guests) {
-        println!("{name}  {}", repository.shown(path));
+        text += &format!("{name}  {}\n", repository.shown(path));
     }
+    text::print(&text)?;
     Ok(0)
 }
 

@@ -1,13 +1,14 @@
 //! `cargo umbriel check`.
 
 use std::io::{IsTerminal, stderr};
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use system::manifest::{Diagnostics, System};
 
 use crate::cli::CheckArgs;
 use crate::error::Result;
+use crate::output::text;
 use crate::repository::Repository;
 
 /// Runs the command. The exit status is 0 if every manifest is sound.
@@ -26,7 +27,7 @@ pub fn execute(repository: &Repository, args: &CheckArgs) -> Result<u8> {
             .iter()
             .map(|(path, result)| record(path, result))
             .collect();
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        text::print(&(serde_json::to_string_pretty(&all)? + "\n"))?;
     } else {
         for (path, result) in &results {
             show(path, result);
@@ -35,7 +36,7 @@ pub fn execute(repository: &Repository, args: &CheckArgs) -> Result<u8> {
     Ok(u8::from(failed))
 }
 
-fn record(path: &PathBuf, result: &std::result::Result<System, Diagnostics>) -> Value {
+fn record(path: &Path, result: &std::result::Result<System, Diagnostics>) -> Value {
     let problems = match result {
         Ok(_) => Vec::new(),
         Err(diagnostics) => diagnostics.records(),
@@ -43,7 +44,7 @@ fn record(path: &PathBuf, result: &std::result::Result<System, Diagnostics>) -> 
     json!({ "manifest": path, "problems": problems })
 }
 
-fn show(path: &PathBuf, result: &std::result::Result<System, Diagnostics>) {
+fn show(path: &Path, result: &std::result::Result<System, Diagnostics>) {
     match result {
         Ok(system) => {
             let guests = system.guests.len();

@@ -5,6 +5,7 @@ use kernel_build::Setting;
 use crate::build::{self, profile_named};
 use crate::cli::KernelArgs;
 use crate::error::Result;
+use crate::output::text;
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::tools::{self, Need};
@@ -17,46 +18,39 @@ const WIDTH: usize = 92;
 /// # Errors
 /// What is wrong with the kernel's data files, or what the build said.
 pub fn execute(repository: &Repository, args: &KernelArgs) -> Result<u8> {
-    let profile = profile_named(args.debug_kernel);
-    let config = kernel_build::config(repository.root(), profile)?;
-    println!(
-        "seL4 {} from the package {}",
-        kernel_build::SEL4_VERSION,
-        kernel_build::KERNEL_PACKAGE
-    );
-    println!("\nconfiguration {}:", profile.name());
-    let settings: Vec<String> = config
-        .settings
-        .iter()
-        .filter_map(|(name, value)| setting(name, value))
-        .collect();
-    println!("{}", wrapped(&settings.join(" "), 2));
-    println!("\nedits:");
-    for edit in kernel_build::edits(repository.root())? {
-        println!("  {} {}", edit.id, edit.title);
-        println!("{}", wrapped(&edit.reason, 5));
-        println!(
-            "{}\n",
-            wrapped(
-                &format!(
-                    "Origin: {}. Proof: {}.",
-                    plain(&edit.origin),
-                    plain(&edit.proof)
-                ),
-                5
-            )
-        );
-    }
+    text::print(&description(repository, args.debug_kernel)?)?;
     if args.build {
         tools::require(&[Need::Build], args.consent.yes)?;
         let kernel = build::kernel(repository, args.debug_kernel, &Progress::new())?;
-        println!(
-            "built: {}\nhash: {}",
-            repository.shown(&kernel.elf),
-            kernel.hash
-        );
+        let path = repository.shown(&kernel.elf);
+        text::print(&format!("built: {path}\nhash: {}\n", kernel.hash))?;
     }
     Ok(0)
+}
+
+fn description(repository: &Repository, debug: bool) -> Result<String> {
+    let profile = profile_named(debug);
+    let config = kernel_build::config(repository.root(), profile)?;
+    let settings = config.settings.iter();
+    let settings: Vec<String> = settings
+        .filter_map(|(name, value)| setting(name, value))
+        .collect();
+    let (version, package) = (kernel_build::SEL4_VERSION, kernel_build::KERNEL_PACKAGE);
+    let mut text = format!(
+        "seL4 {version} from the package {package}\n\nconfiguration {}:\n{}\n\nedits:\n",
+        profile.name(),
+        wrapped(&settings.join(" "), 2),
+    );
+    for edit in kernel_build::edits(repository.root())? {
+        let proof = format!(
+            "Origin: {}. Proof: {}.",
+            plain(&edit.origin),
+            plain(&edit.proof)
+        );
+        text += &format!("  {} {}\n", edit.id, edit.title);
+        text += &format!("{}\n{}\n\n", wrapped(&edit.reason, 5), wrapped(&proof, 5));
+    }
+    Ok(text)
 }
 
 fn setting(name: &str, value: &Setting) -> Option<String> {

@@ -19,6 +19,7 @@ use crate::output::json::{self, JsonLines};
 use crate::output::record::{Content, Record};
 use crate::output::screen::Screen;
 use crate::output::status::{MachineEnd, exit_status};
+use crate::output::text;
 use crate::output::{backtrace::Programs, console::Piece};
 use crate::repository::Repository;
 use crate::tools::Need;
@@ -30,7 +31,7 @@ use crate::tools::Need;
 pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
     let loaded = compose::load(repository, &args.system)?;
     if args.print_manifest {
-        print!("{}", loaded.system.to_toml());
+        text::print(&loaded.system.to_toml())?;
         return Ok(0);
     }
     let timeout = timeout(args.timeout)?;
@@ -200,10 +201,10 @@ impl<W: Write> Observer for People<'_, W> {
     }
 
     fn record(&mut self, record: &Record) {
-        let Content::Crash(crash) = &record.content else {
+        let Content::CrashBacktrace(crashed) = &record.content else {
             return;
         };
-        for line in backtrace::describe(crash, self.programs) {
+        for line in backtrace::describe(crashed, self.programs) {
             if self.broken.is_none() {
                 let result = self.screen.line(&line);
                 self.keep(result);

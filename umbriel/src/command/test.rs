@@ -14,6 +14,9 @@ use crate::suite::boot::{self, BootTest, Built};
 use crate::suite::{Case, cargo, fuzz, kernel, runner};
 use crate::tools::{self, Need};
 
+/// What also runs bare, but is no part of every system.
+const OTHER_BARE_PACKAGES: [&str; 2] = ["hello", "kernel-probe"];
+
 /// Runs the command. The exit status is 0 if every test passed.
 ///
 /// # Errors
@@ -134,6 +137,7 @@ fn cargo_cases<'a>(repository: &'a Repository, built: &'a Built) -> Vec<Case<'a>
         .collect();
     let bare: Vec<&str> = build::bare_packages()
         .iter()
+        .chain(&OTHER_BARE_PACKAGES)
         .flat_map(|package| ["--package", package])
         .collect();
     let bare_lints = [
@@ -170,7 +174,13 @@ fn cargo_cases<'a>(repository: &'a Repository, built: &'a Built) -> Vec<Case<'a>
             repository,
             "unit",
             "workspace",
-            &["test", "--workspace", "--exclude", "kernel-probe"],
+            &[
+                "test",
+                "--workspace",
+                "--exclude",
+                "kernel-probe",
+                "--no-fail-fast",
+            ],
             abi,
         ),
     ]

@@ -5,32 +5,34 @@ use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
 
-use crate::output::record::Crash;
+use crate::output::record::Backtrace;
 
 /// Where the ELF files of the programs are, by program name.
 pub type Programs = BTreeMap<String, PathBuf>;
 
+/// No process has code in the first page; functions that the linker left out
+/// keep their debug information at address 0.
+const FIRST_CODE: u64 = 4096;
+
 /// The text for people about a crash: one line for the place and one for each
 /// caller, as precise as the programs' debug information allows.
-pub fn describe(crash: &Crash, programs: &Programs) -> Vec<String> {
-    let loader = programs
-        .get(crash.program())
-        .and_then(|path| Loader::new(path).ok());
-    let place = |address: u64, probe: u64| match &loader {
-        Some(loader) => frames(loader, address, probe),
-        None => vec![format!("{address:#x}")],
-    };
-    let mut lines = vec![format!("{} crashed: {}", crash.process, crash.fault)];
-    lines.extend(
-        place(crash.ip, crash.ip)
-            .into_iter()
-            .map(|frame| format!("  at {frame}")),
-    );
-    for address in &crash.backtrace {
+pub fn describe(backtrace: &Backtrace, programs: &Programs) -> Vec<String> {
+    let program = programs.get(backtrace.program());
+    let loader = program.and_then(|path| Loader::new(path).ok());
+    let mut lines = vec![format!("backtrace of {}:", backtrace.process)];
+    for (index, address) in backtrace.addresses.iter().copied().enumerate() {
         // A return address is that of the instruction behind the call, which
         // may belong to another line.
-        let frames = place(*address, address.saturating_sub(1));
-        lines.extend(frames.into_iter().map(|frame| format!("  by {frame}")));
+        let (word, probe) = if index == 0 {
+            ("at", address)
+        } else {
+            ("by", address.saturating_sub(1))
+        };
+        let frames = match &loader {
+            Some(loader) if address >= FIRST_CODE => frames(loader, address, probe),
+            _ => vec![format!("{address:#x}")],
+        };
+        lines.extend(frames.into_iter().map(|frame| format!("  {word} {frame}")));
     }
     lines
 }
@@ -86,26 +88,16 @@ fn short(file: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn crash(process: &str) -> Crash {
-        Crash {
-            process: process.into(),
-            guest: None,
-            fault: "VM fault".into(),
-            ip: 0x40_0010,
-            backtrace: vec![0x40_0020],
-        }
-    }
-
     #[test]
     fn unknown_programs_show_addresses() {
-        let lines = describe(&crash("vmm/web"), &Programs::new());
+        let backtrace = Backtrace {
+            process: "vmm/web".into(),
+            addresses: vec![0x40_0010, 0x40_0020],
+        };
+        let lines = describe(&backtrace, &Programs::new());
         assert_eq!(
             lines,
-            [
-                "vmm/web crashed: VM fault",
-                "  at 0x400010",
-                "  by 0x400020"
-            ]
+            ["backtrace of vmm/web:", "  at 0x400010", "  by 0x400020"]
         );
     }
 

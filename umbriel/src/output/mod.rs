@@ -14,3 +14,4 @@ pub mod record;
 pub mod screen;
 pub mod status;
 pub mod streams;
+pub mod text;

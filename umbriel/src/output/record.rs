@@ -35,8 +35,15 @@ pub enum Content {
         /// `exit`, or why it did not come to that.
         cause: String,
     },
-    /// A process died.
-    Crash(Crash),
+    /// A process died; registers and a backtrace follow in records of their own.
+    Crash {
+        /// Its name.
+        process: String,
+        /// What happened.
+        fault: String,
+    },
+    /// Where it was.
+    CrashBacktrace(Backtrace),
     /// The supervisor switches the machine off.
     MachineOff {},
     /// A record of a later version.
@@ -44,25 +51,17 @@ pub enum Content {
     Unknown,
 }
 
-/// Last words about a process.
+/// Where a process was when it died.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Crash {
+pub struct Backtrace {
     /// Its name: the program, for a guest's process followed by `/` and the guest.
     pub process: String,
-    /// The guest it served.
-    #[serde(default)]
-    pub guest: Option<String>,
-    /// What happened.
-    pub fault: String,
-    /// The instruction.
-    #[serde(default)]
-    pub ip: u64,
-    /// Return addresses, innermost first.
-    #[serde(default)]
-    pub backtrace: Vec<u64>,
+    /// The instruction, then return addresses, innermost first.
+    #[serde(rename = "backtrace")]
+    pub addresses: Vec<u64>,
 }
 
-impl Crash {
+impl Backtrace {
     /// The program that crashed, without the guest's name.
     pub fn program(&self) -> &str {
         self.process
@@ -152,13 +151,19 @@ mod tests {
 
     #[test]
     fn a_crash_names_program_and_place() {
-        let line = r#"{"record":"crash","process":"shadow-server/web","guest":"web","fault":"VM fault","ip":4198400,
-            "registers":{"rip":4198400},"backtrace":[4198400,4198500]}"#;
-        let Content::Crash(crash) = content(&(line.replace('\n', " ") + "\n")) else {
+        let line = r#"{"record":"crash","process":"vmm/web","guest":"web","fault":"VM fault","ip":4198400}"#;
+        let crash = Content::Crash {
+            process: "vmm/web".into(),
+            fault: "VM fault".into(),
+        };
+        assert_eq!(content(&format!("{line}\n")), crash);
+        let line =
+            r#"{"record":"crash-backtrace","process":"vmm/web","backtrace":[4198400,4198500]}"#;
+        let Content::CrashBacktrace(backtrace) = content(&format!("{line}\n")) else {
             panic!()
         };
-        assert_eq!((crash.program(), crash.ip), ("shadow-server", 4_198_400));
-        assert_eq!(crash.backtrace, [4_198_400, 4_198_500]);
+        assert_eq!(backtrace.program(), "vmm");
+        assert_eq!(backtrace.addresses, [4_198_400, 4_198_500]);
     }
 
     #[test]

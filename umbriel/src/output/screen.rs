@@ -38,9 +38,8 @@ impl<W: Write> Screen<W> {
         match piece {
             Piece::Start { source, continued } => {
                 self.line_open = true;
-                match source {
-                    Some(name) => self.prefix(name, if *continued { '+' } else { '|' })?,
-                    None => {}
+                if let Some(name) = source {
+                    self.prefix(name, if *continued { '+' } else { '|' })?;
                 }
             }
             Piece::Text(bytes) => {

@@ -158,10 +158,10 @@ fn run_test(
         return Ok(Verdict::pass());
     }
     let mut report = format!("{}\n{}", test.expected.about, problems.join("\n"));
-    for crash in &outcome.crashes {
+    for crashed in &outcome.backtraces {
         report = format!(
             "{report}\n{}",
-            backtrace::describe(crash, &built.programs).join("\n")
+            backtrace::describe(crashed, &built.programs).join("\n")
         );
     }
     if let Some(messages) = outcome
