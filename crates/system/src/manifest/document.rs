@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::problem::Problem;
-use super::reader::{Entries, Report, join};
+use super::reader::{Entries, Report};
 use super::schema::{GUEST, INJECT, SCHEMA, TOP};
 use super::source::{At, Files, Spanned, resolve};
 
@@ -131,15 +131,18 @@ impl<'f> Loader<'f> {
             end: text.lines().next().map_or(0, str::len) as u32,
         };
         self.top.get_or_insert(start);
-        let top = Entries::open(table.get_ref(), &TOP, start, "", &mut self.report);
+        let top = Entries::open(
+            table.get_ref(),
+            &TOP,
+            start,
+            String::new(),
+            &mut self.report,
+        );
         if !self.schema_fits(&top) {
             return document;
         }
         self.open.push(path.to_owned());
-        for fragment in top
-            .texts("inherit", "", &mut self.report)
-            .unwrap_or_default()
-        {
+        for fragment in top.texts("inherit", &mut self.report).unwrap_or_default() {
             if let Some(fragment_path) = self.enter(path, &fragment) {
                 let inherited = self.read(&fragment_path, Some(fragment.at));
                 document.merge(inherited);
@@ -196,7 +199,7 @@ impl<'f> Loader<'f> {
             self.report.add(Problem::SchemaMissing, "schema", top.at());
             return false;
         }
-        match top.integer("schema", "", &mut self.report) {
+        match top.integer("schema", &mut self.report) {
             Some(found) if found.value != SCHEMA => {
                 self.report.add(
                     Problem::SchemaUnsupported { found: found.value },
@@ -229,13 +232,13 @@ impl<'f> Loader<'f> {
     fn document(&mut self, path: &Path, top: &Entries<'_>) -> Document {
         let report = &mut self.report;
         let mut document = Document {
-            name: top.text("name", "", report),
+            name: top.text("name", report),
             ..Document::default()
         };
-        if let Some(machine) = top.table("machine", "", report) {
-            document.memory = machine.size("memory", "machine", report);
-            document.profile = machine.text("profile", "machine", report);
-            document.cpu = machine.text("cpu", "machine", report);
+        if let Some(machine) = top.table("machine", report) {
+            document.memory = machine.size("memory", report);
+            document.profile = machine.text("profile", report);
+            document.cpu = machine.text("cpu", report);
         }
         for (index, (table, at)) in top.tables("guest", report).into_iter().enumerate() {
             document.guests.push(guest(path, index, table, at, report));
@@ -261,52 +264,45 @@ fn guest(
         Some(name) if !name.is_empty() => format!("guest.{name}"),
         _ => format!("guest[{index}]"),
     };
-    let entries = Entries::open(table, &GUEST, at, &prefix, report);
-    entries.require("name", &prefix, report);
+    let entries = Entries::open(table, &GUEST, at, prefix.clone(), report);
+    entries.require("name", report);
     let mut sources: Vec<_> = ["image", "build", "solo5-test"]
         .into_iter()
-        .filter_map(|key| {
-            Some((
-                key,
-                entries.key_at(key)?,
-                entries.text(key, &prefix, report),
-            ))
-        })
+        .filter_map(|key| Some((key, entries.key_at(key)?, entries.text(key, report))))
         .collect();
     sources.sort_by_key(|(_, at, _)| *at);
     let mut guest = GuestEntry {
         file: file.to_owned(),
         at: entries.at(),
-        name: entries.text("name", &prefix, report),
-        platform: entries.text("platform", &prefix, report),
+        name: entries.text("name", report),
+        platform: entries.text("platform", report),
         sources,
-        memory: entries.size("memory", &prefix, report),
-        args: entries.texts("args", &prefix, report).unwrap_or_default(),
-        vcpus: entries.integer("vcpus", &prefix, report),
-        priority: entries.integer("priority", &prefix, report),
+        memory: entries.size("memory", report),
+        args: entries.texts("args", report).unwrap_or_default(),
+        vcpus: entries.integer("vcpus", report),
+        priority: entries.integer("priority", report),
         tables: None,
         spaces: None,
         extra_copies: None,
         prefix,
     };
-    if let Some(shadow) = entries.table("shadow", &guest.prefix, report) {
-        let prefix = join(&guest.prefix, "shadow");
-        guest.tables = shadow.integer("tables", &prefix, report);
-        guest.spaces = shadow.integer("spaces", &prefix, report);
-        guest.extra_copies = shadow.integer("extra-copies", &prefix, report);
+    if let Some(shadow) = entries.table("shadow", report) {
+        guest.tables = shadow.integer("tables", report);
+        guest.spaces = shadow.integer("spaces", report);
+        guest.extra_copies = shadow.integer("extra-copies", report);
     }
     guest
 }
 
 fn injection(index: usize, table: &DeTable<'_>, at: At, report: &mut Report) -> InjectionEntry {
     let prefix = format!("inject[{index}]");
-    let entries = Entries::open(table, &INJECT, at, &prefix, report);
-    entries.require("guest", &prefix, report);
-    entries.require("process", &prefix, report);
+    let entries = Entries::open(table, &INJECT, at, prefix, report);
+    entries.require("guest", report);
+    entries.require("process", report);
     InjectionEntry {
         at,
-        guest: entries.text("guest", &prefix, report),
-        process: entries.text("process", &prefix, report),
-        after_faults: entries.integer("after-faults", &prefix, report),
+        guest: entries.text("guest", report),
+        process: entries.text("process", report),
+        after_faults: entries.integer("after-faults", report),
     }
 }

@@ -5,7 +5,7 @@
 //! counts as absent, so that one run finds as many mistakes as possible.
 
 use toml::Spanned as TomlSpanned;
-use toml::de::{DeArray, DeInteger, DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::diagnostics::Diagnostic;
 use super::problem::Problem;
@@ -42,12 +42,12 @@ impl Report {
 }
 
 /// A table of the schema's section, in a file.
-#[derive(Clone, Copy)]
 pub(super) struct Entries<'t> {
     table: &'t DeTable<'t>,
     section: &'static Section,
-    file: u32,
     at: At,
+    /// Its own key, in front of those of its entries in messages.
+    prefix: String,
 }
 
 impl<'t> Entries<'t> {
@@ -56,7 +56,7 @@ impl<'t> Entries<'t> {
         table: &'t DeTable<'t>,
         section: &'static Section,
         at: At,
-        prefix: &str,
+        prefix: String,
         report: &mut Report,
     ) -> Self {
         for key in table
@@ -72,13 +72,13 @@ impl<'t> Entries<'t> {
                 nearest,
                 known,
             };
-            report.add(problem, join(prefix, name), place(at.file, key));
+            report.add(problem, join(&prefix, name), place(at.file, key));
         }
         Self {
             table,
             section,
-            file: at.file,
             at,
+            prefix,
         }
     }
 
@@ -92,10 +92,16 @@ impl<'t> Entries<'t> {
         self.table
             .keys()
             .find(|key| key.get_ref() == name)
-            .map(|key| place(self.file, key))
+            .map(|key| place(self.at.file, key))
     }
 
-    fn find(&self, name: &'static str) -> Option<(&'static Key, &'t DeValue<'t>, At)> {
+    /// The value of `name`, as `convert` takes it; reports another type.
+    fn get<T>(
+        &self,
+        name: &'static str,
+        report: &mut Report,
+        convert: impl FnOnce(&'t DeValue<'t>, Kind) -> Option<T>,
+    ) -> Option<Spanned<T>> {
         let key = self
             .section
             .key(name)
@@ -104,53 +110,62 @@ impl<'t> Entries<'t> {
             .table
             .iter()
             .find(|(written, _)| written.get_ref() == name)?;
-        Some((key, value.get_ref(), place(self.file, value)))
+        let at = place(self.at.file, value);
+        match convert(value.get_ref(), key.kind) {
+            Some(value) => Some(Spanned { value, at }),
+            None => {
+                report.add(
+                    wrong_type(key, value.get_ref()),
+                    join(&self.prefix, name),
+                    at,
+                );
+                None
+            }
+        }
     }
 
     /// The string `name`; for a choice, one of its values.
-    pub(super) fn text(
-        &self,
-        name: &'static str,
-        prefix: &str,
-        report: &mut Report,
-    ) -> Option<Spanned<String>> {
-        let (key, value, at) = self.find(name)?;
-        let Some(text) = value.as_str() else {
-            return wrong_type(key, value, at, prefix, report);
-        };
-        if let Kind::Choice(known) = key.kind
-            && !known.contains(&text)
+    pub(super) fn text(&self, name: &'static str, report: &mut Report) -> Option<Spanned<String>> {
+        let text = self.get(name, report, |value, kind| Some((value.as_str()?, kind)))?;
+        let (
+            Spanned {
+                value: (value, kind),
+                at,
+            },
+            key,
+        ) = (text, join(&self.prefix, name));
+        if let Kind::Choice(known) = kind
+            && !known.contains(&value)
         {
-            let nearest = nearest(text, known.iter().copied());
+            let nearest = nearest(value, known.iter().copied());
             report.add(
                 Problem::UnknownValue {
-                    value: text.to_owned(),
+                    value: value.to_owned(),
                     nearest,
                     known,
                 },
-                join(prefix, name),
+                key,
                 at,
             );
             return None;
         }
         Some(Spanned {
-            value: text.to_owned(),
+            value: value.to_owned(),
             at,
         })
     }
 
     /// The integer `name`, inside its limits.
-    pub(super) fn integer(
-        &self,
-        name: &'static str,
-        prefix: &str,
-        report: &mut Report,
-    ) -> Option<Spanned<u64>> {
-        let (key, value, at) = self.find(name)?;
-        let (Some(integer), Kind::Integer { min, max, why }) = (value.as_integer(), key.kind)
-        else {
-            return wrong_type(key, value, at, prefix, report);
-        };
+    pub(super) fn integer(&self, name: &'static str, report: &mut Report) -> Option<Spanned<u64>> {
+        let Spanned {
+            value: (integer, min, max, why),
+            at,
+        } = self.get(name, report, |value, kind| {
+            match (value.as_integer(), kind) {
+                (Some(integer), Kind::Integer { min, max, why }) => Some((integer, min, max, why)),
+                _ => None,
+            }
+        })?;
         match number(integer) {
             Some(value) if (min..=max).contains(&value) => Some(Spanned { value, at }),
             _ => {
@@ -160,34 +175,23 @@ impl<'t> Entries<'t> {
                     max,
                     why,
                 };
-                report.add(problem, join(prefix, name), at);
+                report.add(problem, join(&self.prefix, name), at);
                 None
             }
         }
     }
 
     /// The size `name` in bytes.
-    pub(super) fn size(
-        &self,
-        name: &'static str,
-        prefix: &str,
-        report: &mut Report,
-    ) -> Option<Spanned<u64>> {
-        let (key, value, at) = self.find(name)?;
-        let Some(text) = value.as_str() else {
-            return wrong_type(key, value, at, prefix, report);
-        };
+    pub(super) fn size(&self, name: &'static str, report: &mut Report) -> Option<Spanned<u64>> {
+        let Spanned { value: text, at } = self.get(name, report, |value, _| value.as_str())?;
         match Size::parse(text) {
             Ok(size) => Some(Spanned { value: size.0, at }),
             Err(error) => {
-                report.add(
-                    Problem::SizeSyntax {
-                        text: text.to_owned(),
-                        error,
-                    },
-                    join(prefix, name),
-                    at,
-                );
+                let problem = Problem::SizeSyntax {
+                    text: text.to_owned(),
+                    error,
+                };
+                report.add(problem, join(&self.prefix, name), at);
                 None
             }
         }
@@ -197,39 +201,37 @@ impl<'t> Entries<'t> {
     pub(super) fn texts(
         &self,
         name: &'static str,
-        prefix: &str,
         report: &mut Report,
     ) -> Option<Vec<Spanned<String>>> {
-        let (key, value, at) = self.find(name)?;
-        let Some(array) = value.as_array() else {
-            return wrong_type(key, value, at, prefix, report);
+        let text = |element: &TomlSpanned<DeValue<'_>>| {
+            let value = element.get_ref().as_str()?.to_owned();
+            Some(Spanned {
+                value,
+                at: place(self.at.file, element),
+            })
         };
-        let mut texts = Vec::new();
-        for element in array {
-            let at = place(self.file, element);
-            match element.get_ref().as_str() {
-                Some(text) => texts.push(Spanned {
-                    value: text.to_owned(),
-                    at,
-                }),
-                None => return wrong_type(key, element.get_ref(), at, prefix, report),
-            }
-        }
-        Some(texts)
+        let texts = self.get(name, report, |value, _| {
+            value.as_array()?.iter().map(text).collect()
+        })?;
+        Some(texts.value)
     }
 
     /// The table `name`.
-    pub(super) fn table(
-        &self,
-        name: &'static str,
-        prefix: &str,
-        report: &mut Report,
-    ) -> Option<Self> {
-        let (key, value, at) = self.find(name)?;
-        let (Some(table), Kind::Table(section)) = (value.as_table(), key.kind) else {
-            return wrong_type(key, value, at, prefix, report);
-        };
-        Some(Self::open(table, section, at, &join(prefix, name), report))
+    pub(super) fn table(&self, name: &'static str, report: &mut Report) -> Option<Self> {
+        let Spanned {
+            value: (table, section),
+            at,
+        } = self.get(name, report, |value, kind| match (value.as_table(), kind) {
+            (Some(table), Kind::Table(section)) => Some((table, section)),
+            _ => None,
+        })?;
+        Some(Self::open(
+            table,
+            section,
+            at,
+            join(&self.prefix, name),
+            report,
+        ))
     }
 
     /// The tables of the array `name`, not yet opened.
@@ -238,30 +240,24 @@ impl<'t> Entries<'t> {
         name: &'static str,
         report: &mut Report,
     ) -> Vec<(&'t DeTable<'t>, At)> {
-        let Some((key, value, at)) = self.find(name) else {
-            return Vec::new();
+        let table = |element: &'t TomlSpanned<DeValue<'t>>| {
+            Some((element.get_ref().as_table()?, place(self.at.file, element)))
         };
-        let tables = |array: &'t DeArray<'t>| -> Option<Vec<_>> {
-            array
-                .iter()
-                .map(|element| Some((element.get_ref().as_table()?, place(self.file, element))))
-                .collect()
-        };
-        match value.as_array().and_then(tables) {
-            Some(tables) => tables,
-            None => wrong_type::<Vec<_>>(key, value, at, "", report).unwrap_or_default(),
-        }
+        let tables = self.get(name, report, |value, _| {
+            value.as_array()?.iter().map(table).collect()
+        });
+        tables.map_or_else(Vec::new, |tables| tables.value)
     }
 
     /// Reports that the key `name` is missing, unless it is there.
-    pub(super) fn require(&self, name: &'static str, prefix: &str, report: &mut Report) {
+    pub(super) fn require(&self, name: &'static str, report: &mut Report) {
         if let (None, Some(key)) = (self.key_at(name), self.section.key(name)) {
             let problem = Problem::MissingKey {
                 key: name,
                 noun: self.section.noun,
                 doc: key.doc,
             };
-            report.add(problem, prefix, self.at);
+            report.add(problem, &self.prefix, self.at);
         }
     }
 }
@@ -304,13 +300,7 @@ fn number(integer: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-fn wrong_type<T>(
-    key: &Key,
-    value: &DeValue<'_>,
-    at: At,
-    prefix: &str,
-    report: &mut Report,
-) -> Option<T> {
+fn wrong_type(key: &Key, value: &DeValue<'_>) -> Problem {
     let name = key.name;
     let (expected, example) = match key.kind {
         Kind::Text => ("a string", format!("`{name} = \"…\"`")),
@@ -330,19 +320,17 @@ fn wrong_type<T>(
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) if matches!(key.kind, Kind::Texts | Kind::Tables(_)) => {
+            "an array that holds something else"
+        }
         DeValue::Array(_) => "an array",
         DeValue::Table(_) => "a table",
     };
-    report.add(
-        Problem::WrongType {
-            expected,
-            found,
-            example,
-        },
-        join(prefix, name),
-        at,
-    );
-    None
+    Problem::WrongType {
+        expected,
+        found,
+        example,
+    }
 }
 
 #[cfg(test)]
