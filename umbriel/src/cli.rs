@@ -42,6 +42,13 @@ pub enum Command {
     Kernel(KernelArgs),
     /// Run the tests, or those whose group or name contains FILTER.
     Test(TestArgs),
+    /// Count what page-table work and traps cost, in instructions, beside bare
+    /// hardware and other hypervisors.
+    ///
+    /// The exit status is 1 if a check of a guest failed, or if a row has grown
+    /// by more than 2 % since `bench/ledger.json` with the same compilers and
+    /// the same QEMU.
+    Bench(BenchArgs),
 }
 
 /// Options about what a system is.
@@ -158,6 +165,26 @@ pub struct TestArgs {
     /// List what would run.
     #[arg(long)]
     pub list: bool,
+    /// Consent and verbosity.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+}
+
+/// Options of `bench`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct BenchArgs {
+    /// Rows [default: all that need no user mode].
+    #[arg(value_name = "ROW")]
+    pub rows: Vec<String>,
+    /// Count events an operation too: boots every row once more, alone.
+    #[arg(long)]
+    pub counts: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Accept the figures: write `bench/ledger.json`.
+    #[arg(long, conflicts_with = "rows")]
+    pub bless: bool,
     /// Consent and verbosity.
     #[command(flatten)]
     pub consent: ConsentArgs,

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod cli;
 mod command;
@@ -55,6 +56,7 @@ fn execute(cli: Cli) -> error::Result<u8> {
         Some(Command::Check(args)) => command::check::execute(&repository, &args),
         Some(Command::Kernel(args)) => command::kernel::execute(&repository, &args),
         Some(Command::Test(args)) => command::test::execute(&repository, &args),
+        Some(Command::Bench(args)) => command::bench::execute(&repository, &args),
         None => {
             Cli::command().print_help()?;
             Ok(OWN_ERROR)

@@ -1,5 +1,6 @@
 //! The commands of the tool, one module each.
 
+pub mod bench;
 pub mod build;
 pub mod check;
 pub mod compose;

@@ -1,9 +1,11 @@
 //! The oracle for pc64 guests: the same image on a bare machine must print
 //! the same and end with the same status.
 
+use std::path::Path;
 use std::time::Instant;
 
 use qemu::{Boot, Event, Machine, Port, Profile, Running, Timing};
+use system::manifest::Guest;
 
 use crate::build::Artifacts;
 use crate::error::{Error, Result};
@@ -37,18 +39,7 @@ pub fn problems(
     let image = built
         .guest(&guest.source)
         .ok_or_else(|| Error::new(format!("{} is not built", guest.source)))?;
-    let machine = Machine {
-        profile: Profile::named("bare")?,
-        cpu: None,
-        memory_bytes: guest.memory_bytes.unwrap_or(DEFAULT_MEMORY),
-        timing: Timing::InstructionCount,
-        boot: Boot::Kernel {
-            kernel: image.clone(),
-            module: None,
-            arguments: guest.args.join(" "),
-        },
-        extra: Vec::new(),
-    };
+    let machine = machine(guest, image)?;
     let (printed, status) = run(&machine, limits)?;
     let mut problems = Vec::new();
     let text = |bytes: &[u8]| {
@@ -74,8 +65,30 @@ pub fn problems(
     Ok(problems)
 }
 
+/// The bare machine that is for `guest`, built as `image`, what Umbriel's is.
+///
+/// # Errors
+/// If there is no such machine profile.
+pub fn machine(guest: &Guest, image: &Path) -> Result<Machine> {
+    Ok(Machine {
+        profile: Profile::named("bare")?,
+        cpu: None,
+        memory_bytes: guest.memory_bytes.unwrap_or(DEFAULT_MEMORY),
+        timing: Timing::InstructionCount,
+        boot: Boot::Kernel {
+            kernel: image.to_owned(),
+            module: None,
+            arguments: guest.args.join(" "),
+        },
+        extra: Vec::new(),
+    })
+}
+
 /// What the bare machine wrote to COM1, and the byte it wrote to its exit port.
-fn run(machine: &Machine, limits: Limits<'_>) -> Result<(Vec<u8>, Option<u8>)> {
+///
+/// # Errors
+/// If it does not start, or does not end within the limits.
+pub fn run(machine: &Machine, limits: Limits<'_>) -> Result<(Vec<u8>, Option<u8>)> {
     let mut running = Running::start(machine)?;
     let start = Instant::now();
     let mut printed = Vec::new();
