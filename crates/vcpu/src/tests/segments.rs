@@ -155,3 +155,17 @@ fn mov_to_cs() {
     assert_eq!(rig.trap(trap), Outcome::Resume);
     rig.frame(6);
 }
+
+/// SDM vol. 3A, §3.5.1: the limit must cover a descriptor's last byte.
+#[test]
+fn a_descriptor_cut_by_the_limit() {
+    let mut rig = with(KERNEL_DATA, Rig::new());
+    rig.state.gdtr.limit = 0x17;
+    rig.step(&mov(DS));
+    let mut rig = with(KERNEL_DATA, Rig::new());
+    rig.state.gdtr.limit = 0x16;
+    rig.faults(&mov(DS), 13, KERNEL_DATA.into());
+    let mut rig = with(LDT, Rig::new());
+    rig.state.gdtr.limit = 0x5e;
+    rig.faults(&[0x0f, 0x00, 0xd0], 13, LDT.into());
+}

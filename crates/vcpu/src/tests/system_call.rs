@@ -113,3 +113,22 @@ fn swapgs() {
     rig.step(&[0x0f, 0x01, 0xf8]);
     assert_eq!((rig.registers.gs_base, rig.state.kernel_gs_base), (2, 1));
 }
+
+/// The RPL bits of STAR[47:32] do not count at SYSCALL.
+#[test]
+fn star_privilege_bits() {
+    let mut rig = enabled(Rig::user());
+    rig.state.star = 0x0013_000b << 32;
+    assert_eq!(rig.trap(Trap::SystemCall), Outcome::Resume);
+    assert_eq!((rig.state.cs.selector, rig.state.ss.selector), (8, 0x10));
+}
+
+/// WRMSR refuses a non-canonical LSTAR, but the state page may hold one: the
+/// thread never resumes there.
+#[test]
+fn a_corrupt_entry_point() {
+    let mut rig = enabled(Rig::user());
+    rig.state.lstar = 1 << 47;
+    assert_eq!(rig.trap(Trap::SystemCall), Outcome::Resume);
+    assert_eq!(rig.frame_with_code(13)[..3], [0, 1 << 47, 8]);
+}

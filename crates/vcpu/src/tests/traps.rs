@@ -229,3 +229,19 @@ fn a_trap_drops_a_pending_exit() {
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
     assert_eq!(rig.registers.rip, CODE + 2);
 }
+
+/// A trap that is not an exit leaves nothing to complete.
+#[test]
+fn a_stale_completion_does_nothing() {
+    let mut rig = Rig::new();
+    assert!(matches!(rig.run(&[0xe6, 0x80]), Outcome::Exit(_)));
+    assert_eq!(
+        rig.trap(Trap::Exception {
+            vector: 0,
+            error_code: 0
+        }),
+        Outcome::Resume
+    );
+    assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
+    rig.frame(0);
+}
