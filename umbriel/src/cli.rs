@@ -173,7 +173,7 @@ pub struct TestArgs {
 /// Options of `bench`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct BenchArgs {
-    /// Rows [default: all that need no user mode].
+    /// Rows [default: all].
     #[arg(value_name = "ROW")]
     pub rows: Vec<String>,
     /// Count events an operation too: boots every row once more, alone.

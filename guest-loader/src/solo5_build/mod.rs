@@ -92,11 +92,11 @@ pub fn build_tests(
         return Err(BuildError::MissingTool(*tool));
     }
     let package = kernel_build::package(repo_root, PACKAGE)?;
-    let target = out_dir.join(key(&package)?);
-    fs::create_dir_all(out_dir).map_err(BuildError::io("create", out_dir))?;
-    if !target.exists() {
-        build_once(&package, out_dir, &target, progress)?;
-    }
+    let target = out_dir.join(key(&package, &[])?);
+    let solo5 = package.dir.join("solo5");
+    build_once(out_dir, &target, |scratch| {
+        recipe::run(&solo5, scratch, progress)
+    })?;
     Ok(TESTS
         .iter()
         .map(|&name| Test {
@@ -126,6 +126,33 @@ pub fn build_test(
         .ok_or_else(|| BuildError::UnknownTest(name.to_owned()))
 }
 
+/// Builds the unikernel of `directory`, which holds `manifest.json` and a C file
+/// of the directory's name, below `out_dir`, or finds it there; the image.
+///
+/// # Errors
+/// As [`build_tests`].
+pub fn build_program(
+    repo_root: &Path,
+    out_dir: &Path,
+    directory: &Path,
+    progress: &dyn Fn(&str),
+) -> Result<PathBuf, BuildError> {
+    if let Some(tool) = missing_tools().first() {
+        return Err(BuildError::MissingTool(*tool));
+    }
+    let package = kernel_build::package(repo_root, PACKAGE)?;
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    let source = directory.join(format!("{name}.c"));
+    let manifest = directory.join("manifest.json");
+    let target = out_dir.join(key(&package, &[&source, &manifest])?);
+    let solo5 = package.dir.join("solo5");
+    let file = format!("{name}.hvt");
+    build_once(out_dir, &target, |scratch| {
+        recipe::run_program(&solo5, scratch, (&file, &manifest, &source), progress)
+    })?;
+    Ok(target.join(file))
+}
+
 /// Lists what is missing on this machine; empty if the tests can be built.
 pub fn missing_tools() -> Vec<Tool> {
     let mut missing: Vec<_> = TOOLS
@@ -138,12 +165,16 @@ pub fn missing_tools() -> Vec<Tool> {
     missing
 }
 
+/// Makes `target` by `build`, unless it is there.
 fn build_once(
-    package: &Package,
     out_dir: &Path,
     target: &Path,
-    progress: &dyn Fn(&str),
+    build: impl FnOnce(&Path) -> Result<(), BuildError>,
 ) -> Result<(), BuildError> {
+    if target.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(out_dir).map_err(BuildError::io("create", out_dir))?;
     let lock_path = out_dir.join(".lock");
     let lock = File::create(&lock_path).map_err(BuildError::io("create", &lock_path))?;
     lock.lock().map_err(BuildError::io("lock", &lock_path))?;
@@ -155,12 +186,12 @@ fn build_once(
         fs::remove_dir_all(&scratch).map_err(BuildError::io("remove", &scratch))?;
     }
     fs::create_dir_all(&scratch).map_err(BuildError::io("create", &scratch))?;
-    recipe::run(&package.dir.join("solo5"), &scratch, progress)?;
+    build(&scratch)?;
     fs::rename(&scratch, target).map_err(BuildError::io("create", target))
 }
 
-/// Names the result: everything that goes into it.
-fn key(package: &Package) -> Result<String, BuildError> {
+/// Names the result: everything that goes into it, `sources` besides the package.
+fn key(package: &Package, sources: &[&Path]) -> Result<String, BuildError> {
     let mut hash = Sha256::new();
     hash.update(RECIPE_VERSION.to_le_bytes());
     hash.update(&package.checksum);
@@ -169,6 +200,11 @@ fn key(package: &Package) -> Result<String, BuildError> {
             "asking for versions",
             Command::new(tool.name).arg("--version"),
         )?);
+    }
+    for source in sources {
+        let bytes = fs::read(source).map_err(BuildError::io("read", source))?;
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
     }
     let hex: String = hash
         .finalize()

@@ -79,16 +79,33 @@ pub fn file_name(test: &str) -> String {
 /// # Errors
 /// [`BuildError::Io`] or [`BuildError::ToolFailed`].
 pub fn run(solo5: &Path, out: &Path, progress: &dyn Fn(&str)) -> Result<(), BuildError> {
-    let build = Build::new(solo5, out)?;
-    progress("Solo5: compiling bindings");
-    build.bindings()?;
-    progress("Solo5: compiling manifest tool");
-    build.manifest_tool()?;
+    let build = Build::prepared(solo5, out, progress)?;
     for test in TESTS {
         progress(&format!("Solo5: building test {test}"));
-        build.test(test)?;
+        let directory = solo5.join("tests").join(format!("test_{test}"));
+        build.program(
+            &file_name(test),
+            &directory.join("manifest.json"),
+            &directory.join(format!("test_{test}.c")),
+        )?;
     }
-    fs::remove_dir_all(&build.objects).map_err(BuildError::io("remove", &build.objects))
+    build.finish()
+}
+
+/// Builds the image `file` of one C file into `out`, as the tests are built.
+///
+/// # Errors
+/// [`BuildError::Io`] or [`BuildError::ToolFailed`].
+pub fn run_program(
+    solo5: &Path,
+    out: &Path,
+    (file, manifest, source): (&str, &Path, &Path),
+    progress: &dyn Fn(&str),
+) -> Result<(), BuildError> {
+    let build = Build::prepared(solo5, out, progress)?;
+    progress(&format!("Solo5: building {file}"));
+    build.program(file, manifest, source)?;
+    build.finish()
 }
 
 struct Build<'a> {
@@ -101,6 +118,24 @@ struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
+    /// With bindings and manifest tool built.
+    fn prepared(
+        solo5: &'a Path,
+        out: &'a Path,
+        progress: &dyn Fn(&str),
+    ) -> Result<Self, BuildError> {
+        let build = Self::new(solo5, out)?;
+        progress("Solo5: compiling bindings");
+        build.bindings()?;
+        progress("Solo5: compiling manifest tool");
+        build.manifest_tool()?;
+        Ok(build)
+    }
+
+    fn finish(self) -> Result<(), BuildError> {
+        fs::remove_dir_all(&self.objects).map_err(BuildError::io("remove", &self.objects))
+    }
+
     fn new(solo5: &'a Path, out: &'a Path) -> Result<Self, BuildError> {
         let objects = out.join("objects");
         fs::create_dir_all(&objects).map_err(BuildError::io("create", &objects))?;
@@ -190,20 +225,21 @@ impl<'a> Build<'a> {
         output("compiling the manifest tool", &mut command).map(drop)
     }
 
-    fn test(&self, name: &str) -> Result<(), BuildError> {
-        let directory = self.solo5.join("tests").join(format!("test_{name}"));
+    /// Builds the image `file` of one source file.
+    fn program(&self, file: &str, manifest: &Path, source: &Path) -> Result<(), BuildError> {
+        let name = file.trim_start_matches("test_").trim_end_matches(".hvt");
         let object = |part: &str| self.objects.join(format!("{name}_{part}"));
-        let (manifest_c, manifest_o, test_o) =
-            (object("manifest.c"), object("manifest.o"), object("test.o"));
+        let (manifest_c, manifest_o, program_o) = (
+            object("manifest.c"),
+            object("manifest.o"),
+            object("program.o"),
+        );
 
         let mut generate = Command::new(self.manifest_tool_path());
-        generate
-            .arg("gen-manifest")
-            .arg(directory.join("manifest.json"))
-            .arg(&manifest_c);
+        generate.arg("gen-manifest").arg(manifest).arg(&manifest_c);
         output("generating a manifest", &mut generate)?;
         self.compile(&manifest_c, &manifest_o, &[])?;
-        self.compile(&directory.join(format!("test_{name}.c")), &test_o, &[])?;
+        self.compile(source, &program_o, &[])?;
 
         let mut link = Command::new("gcc");
         link.args([
@@ -218,10 +254,10 @@ impl<'a> Build<'a> {
         link.args(["-Wl,--build-id=none", "-Wl,-z,noexecstack", "-T"]);
         link.arg(self.solo5.join("bindings/solo5_hvt.lds"));
         link.arg(self.bindings_object())
-            .arg(&test_o)
+            .arg(&program_o)
             .arg(&manifest_o);
-        link.arg("-o").arg(self.out.join(file_name(name)));
-        output(&format!("linking {}", file_name(name)), &mut link).map(drop)
+        link.arg("-o").arg(self.out.join(file));
+        output(&format!("linking {file}"), &mut link).map(drop)
     }
 }
 

@@ -13,8 +13,7 @@
 //! ```
 //!
 //! Address space: everything below 2 GiB, 4 KiB pages only, CR0.WP set, no
-//! interrupts. `rows=a,b` on the command line picks rows; without it all run
-//! that need no user mode.
+//! interrupts. `rows=a,b` on the command line picks rows; without it all run.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(any(target_os = "none", test))]
@@ -53,7 +52,7 @@ mod guest {
             passed = false;
         }
         for row in rows::ALL {
-            if !selection.wants(row.name, row.on_request) {
+            if !selection.wants(row.name) {
                 continue;
             }
             match (row.measure)(&mut bench) {

@@ -6,7 +6,7 @@ const KEY: &str = "rows=";
 /// The rows wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Selection<'a> {
-    /// Names separated by commas; `None` for all that do not want to be asked.
+    /// Names separated by commas; `None` for all rows.
     names: Option<&'a str>,
 }
 
@@ -20,12 +20,9 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Whether the row `name` runs; one `on_request` only if it is named.
-    pub fn wants(self, name: &str, on_request: bool) -> bool {
-        match self.names {
-            Some(_) => self.names().any(|wanted| wanted == name),
-            None => !on_request,
-        }
+    /// Whether the row `name` runs.
+    pub fn wants(self, name: &str) -> bool {
+        self.names.is_none() || self.names().any(|wanted| wanted == name)
     }
 
     /// The names that `known` does not know.
@@ -44,17 +41,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_word_rows_on_request_stay_out() {
+    fn without_a_word_all_rows_run() {
         let all = Selection::from_command_line("quiet");
-        assert!(all.wants("cpuid", false) && !all.wants("user_fault", true));
+        assert!(all.wants("cpuid"));
         assert_eq!(all.unknown(|_| false).count(), 0);
     }
 
     #[test]
     fn named_rows_run_and_no_others() {
         let some = Selection::from_command_line("x rows=cpuid,user_fault,,odd y");
-        assert!(some.wants("cpuid", false) && some.wants("user_fault", true));
-        assert!(!some.wants("ptemod", false) && !some.wants("", false));
+        assert!(some.wants("cpuid") && some.wants("user_fault"));
+        assert!(!some.wants("ptemod") && !some.wants(""));
         assert!(some.unknown(|name| name != "odd").eq(["odd"]));
+        assert!(!Selection::from_command_line("rows=").wants("cpuid"));
     }
 }

@@ -1,9 +1,11 @@
 //! Boots the bench guests and collects their rows.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use guest_loader::solo5_build;
 use qemu::Timing;
 
 use crate::bench::ledger::Tools;
@@ -22,17 +24,12 @@ use crate::repository::Repository;
 use crate::suite::bare;
 use crate::tools::Need;
 
-/// A system with one guest that prints rows.
-struct System {
-    manifest: &'static str,
-    /// Whether the guest boots bare too, and takes `rows=` from its command line.
-    pc64: bool,
-}
-
-const SYSTEMS: [System; 1] = [System {
-    manifest: "manifests/bench.toml",
-    pc64: true,
-}];
+/// The system whose guest has all rows but one, boots bare too, and takes
+/// `rows=` from its command line.
+const PC64: &str = "manifests/bench.toml";
+/// The unikernel that has the row [`SOLO5_ROW`].
+const SOLO5: &str = "guests/solo5-bench";
+const SOLO5_ROW: &str = "solo5_puts";
 
 /// Wall time that one boot may take; it takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -71,43 +68,71 @@ pub fn measure(
     interrupted: &AtomicBool,
     progress: &dyn Fn(&str),
 ) -> Result<Results> {
-    let mut results = None;
-    for system in &SYSTEMS {
-        let loaded = load(repository, system)?;
-        let needs = [Need::Build, Need::Boot];
-        let built = build_for(repository, &loaded, false, request.consent, &needs)?;
-        let bench = Bench {
-            repository,
-            built: &built,
-            pc64: system.pc64,
-            limits: Limits {
-                timeout: Some(TIMEOUT),
-                interrupted,
-            },
-            progress,
-        };
-        let results = match &mut results {
-            Some(results) => results,
-            none => none.insert(bench.no_results(&loaded)?),
-        };
-        bench.measure(loaded, request, results)?;
+    let needs = [Need::Build, Need::Boot];
+    let limits = Limits {
+        timeout: Some(TIMEOUT),
+        interrupted,
+    };
+    let manifest = repository.path(PC64);
+    let mut loaded = load(repository, manifest)?;
+    let built = build_for(repository, &loaded, false, request.consent, &needs)?;
+    let bench = Bench {
+        repository,
+        built: &built,
+        limits,
+        progress,
+    };
+    let mut results = bench.no_results(&loaded)?;
+    let named = |name: &&String| *name != SOLO5_ROW;
+    let rows: Vec<&str> = request
+        .rows
+        .iter()
+        .filter(named)
+        .map(String::as_str)
+        .collect();
+    if request.rows.is_empty() || !rows.is_empty() {
+        bench.pc64(&mut loaded, &rows, &mut results)?;
+        if request.counts {
+            bench.count_events(&mut loaded, &mut results.rows)?;
+        }
     }
-    results.ok_or_else(|| Error::new("there is nothing to measure"))
+    if request.rows.is_empty() || rows.len() < request.rows.len() {
+        let out = repository.target("solo5");
+        let directory = repository.path(SOLO5);
+        let image = solo5_build::build_program(repository.root(), &out, &directory, progress)?;
+        bench.solo5(&load(repository, image)?, &mut results)?;
+    }
+    Ok(results)
 }
 
-fn load(repository: &Repository, system: &System) -> Result<Loaded> {
+fn load(repository: &Repository, system: PathBuf) -> Result<Loaded> {
     let args = SystemArgs {
-        system: Some(repository.path(system.manifest)),
+        system: Some(system),
         ..SystemArgs::default()
     };
     compose::load(repository, &args)
 }
 
-/// One system, built.
+impl Results {
+    fn add(&mut self, here: &Report, bare: &Report) {
+        self.failures.extend(here.failures.iter().cloned());
+        let bare_failures = bare.failures.iter().map(|line| format!("bare: {line}"));
+        self.failures.extend(bare_failures);
+        for (name, count) in &here.rows {
+            self.rows.push(Measured {
+                name: name.clone(),
+                umbriel: *count,
+                bare: bare.row(name),
+                events: counts::Events::new(),
+            });
+        }
+    }
+}
+
+/// What boots share.
 struct Bench<'a> {
     repository: &'a Repository,
     built: &'a Artifacts,
-    pc64: bool,
     limits: Limits<'a>,
     progress: &'a dyn Fn(&str),
 }
@@ -123,40 +148,24 @@ impl Bench<'_> {
         })
     }
 
-    fn measure(
-        &self,
-        mut loaded: Loaded,
-        request: Request<'_>,
-        results: &mut Results,
-    ) -> Result<()> {
-        if self.pc64 && !request.rows.is_empty() {
-            select(&mut loaded, &request.rows.join(","));
+    /// The rows of the pc64 guest, `rows` or all that it runs unasked.
+    fn pc64(&self, loaded: &mut Loaded, rows: &[&str], results: &mut Results) -> Result<()> {
+        if !rows.is_empty() {
+            select(loaded, &rows.join(","));
         }
-        (self.progress)(&format!("booting {}", loaded.shown));
-        let (here, _) = self.boot(&loaded)?;
-        results.failures.extend(here.failures.iter().cloned());
-        let bare = if self.pc64 {
-            (self.progress)("booting its guest bare");
-            let bare = self.boot_bare(&loaded)?;
-            let failures = bare.failures.iter();
-            results
-                .failures
-                .extend(failures.map(|line| format!("bare: {line}")));
-            bare
-        } else {
-            Report::default()
-        };
-        for (name, count) in &here.rows {
-            results.rows.push(Measured {
-                name: name.clone(),
-                umbriel: *count,
-                bare: bare.row(name),
-                events: counts::Events::new(),
-            });
-        }
-        if self.pc64 && request.counts {
-            self.count_events(&mut loaded, &mut results.rows)?;
-        }
+        (self.progress)("booting the bench guest");
+        let (here, _) = self.boot(loaded)?;
+        (self.progress)("booting the bench guest bare");
+        let bare = self.boot_bare(loaded)?;
+        results.add(&here, &bare);
+        Ok(())
+    }
+
+    /// The row of the Solo5 guest.
+    fn solo5(&self, loaded: &Loaded, results: &mut Results) -> Result<()> {
+        (self.progress)("booting the Solo5 bench guest");
+        let (here, _) = self.boot(loaded)?;
+        results.add(&here, &Report::default());
         Ok(())
     }
 
@@ -174,7 +183,7 @@ impl Bench<'_> {
     }
 
     /// The guest's rows under Umbriel, and the totals of all counters.
-    fn boot(&self, loaded: &Loaded) -> Result<(Report, std::collections::BTreeMap<String, u64>)> {
+    fn boot(&self, loaded: &Loaded) -> Result<(Report, BTreeMap<String, u64>)> {
         let image = compose::compose(self.repository, loaded, self.built)?;
         let name = format!("umbriel/bench/{}.elf", loaded.system.name);
         let path = self.repository.target(&name);

@@ -30,26 +30,12 @@ pub type Measured = Result<Figure, &'static str>;
 pub struct Row {
     /// Its name, as in `bench/peers.toml`.
     pub name: &'static str,
-    /// Whether it only runs when it is named.
-    pub on_request: bool,
     /// Counts and checks.
     pub measure: fn(&mut Bench) -> Measured,
 }
 
 const fn row(name: &'static str, measure: fn(&mut Bench) -> Measured) -> Row {
-    Row {
-        name,
-        on_request: false,
-        measure,
-    }
-}
-
-const fn on_request(name: &'static str, measure: fn(&mut Bench) -> Measured) -> Row {
-    Row {
-        name,
-        on_request: true,
-        measure,
-    }
+    Row { name, measure }
 }
 
 /// All rows, in the order they run.
@@ -70,8 +56,8 @@ pub const ALL: &[Row] = &[
     row("out_unused", exits::out_unused),
     row("cpuid", exits::cpuid),
     row("kernel_int", exits::kernel_int),
-    on_request("user_syscall", user::syscall),
-    on_request("user_fault", user::fault),
+    row("user_syscall", user::syscall),
+    row("user_fault", user::fault),
     row("memsweep_4k", sweep::memsweep_4k),
 ];
 
