@@ -173,7 +173,8 @@ pub struct TestArgs {
 /// Options of `bench`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct BenchArgs {
-    /// Rows [default: all].
+    /// Rows [default: all]. Growth is judged only when all run, since a row
+    /// depends a little on what those before it left in place.
     #[arg(value_name = "ROW")]
     pub rows: Vec<String>,
     /// Count events an operation too: boots every row once more, alone.

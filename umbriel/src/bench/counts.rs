@@ -1,7 +1,8 @@
 //! Events an operation, from the servers' counters.
 //!
 //! Counters come once, when a guest ends. So a row is booted alone, and what a
-//! guest without any row counts is taken off; the row's own set-up stays in.
+//! guest with the emptiest row counts is taken off; the row's own set-up stays
+//! in.
 
 use std::collections::BTreeMap;
 

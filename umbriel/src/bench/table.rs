@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bench::Measured;
 use crate::bench::ledger::Ledger;
-use crate::bench::peers::{Bars, Peers};
+use crate::bench::peers::{Bars, Peer, Peers};
 use crate::bench::run::Results;
 
 /// What the figures are compared with.
@@ -37,7 +37,7 @@ pub fn text(results: &Results, context: Context<'_>) -> String {
     for row in &results.rows {
         lines.push(line(cells(row, context)));
         if !row.events.is_empty() {
-            lines.push(events(row));
+            lines.push(events(row, context.peers.row(&row.name)));
         }
     }
     let versions = &context.peers.versions;
@@ -88,13 +88,19 @@ fn line(cells: [String; 8]) -> String {
     )
 }
 
-fn events(row: &Measured) -> String {
-    let events: Vec<String> = row
-        .events
-        .iter()
-        .map(|(name, each)| format!("{name} {each:.2}"))
-        .collect();
-    format!("    {}", events.join(", "))
+/// The events that say most; JSON has them all.
+fn events(row: &Measured, peer: Option<&Peer>) -> String {
+    let each = |name: &str| row.events.get(name).copied().unwrap_or(0.0);
+    let mut text = format!(
+        "    faults {:.2}, of them injected {:.2}; exits to the vmm {:.2}",
+        each("shadow-server.faults"),
+        each("shadow-server.injected_page_faults"),
+        each("shadow-server.exits"),
+    );
+    if let Some(peer) = peer {
+        let _ = write!(text, "; KVM's exits {:.2}", peer.kvm_exits); // writing to a string cannot fail
+    }
+    text
 }
 
 /// Few digits: one behind the point where that is more than noise.
