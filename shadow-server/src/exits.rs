@@ -5,8 +5,10 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use protocol::exit::{self, EXIT, RegisterDump};
 use sel4::{MessageInfo, cap};
 use vcpu::{Registers, TripleFault, VcpuState};
-use x86::Vector;
+use x86::{Gpa, GuestMemory, Vector};
 use zerocopy::IntoBytes;
+
+use crate::window::Window;
 
 /// A reply that carries an exit.
 pub fn message(words: exit::Words) -> (MessageInfo, exit::Words) {
@@ -22,7 +24,12 @@ pub fn answer(reply: cap::Endpoint, words: exit::Words) {
 /// The exit of the CPU, as the vmm sees it; `Err` if no platform serves it.
 pub fn of_cpu(exit: vcpu::Exit) -> Result<exit::Exit, vcpu::Exit> {
     Ok(match exit {
-        vcpu::Exit::PortOut { port, size, value } => exit::Exit::PortOut { port, size, value },
+        vcpu::Exit::PortOut { port, size, value } => exit::Exit::PortOut {
+            port,
+            size,
+            value,
+            argument: None,
+        },
         vcpu::Exit::PortIn { port, size } => exit::Exit::PortIn { port, size },
         vcpu::Exit::ReadMsr { index } => exit::Exit::ReadMsr { index },
         vcpu::Exit::WriteMsr { index, value } => exit::Exit::WriteMsr { index, value },
@@ -31,6 +38,28 @@ pub fn of_cpu(exit: vcpu::Exit) -> Result<exit::Exit, vcpu::Exit> {
         },
         vcpu::Exit::Cpuid { .. } => return Err(exit),
     })
+}
+
+/// Adds to a 32-bit `out` the two words that its value points to, which saves
+/// hypercall platforms a request.
+pub fn with_argument(exit: exit::Exit, memory: &Window) -> exit::Exit {
+    let exit::Exit::PortOut {
+        port,
+        size: 4,
+        value,
+        ..
+    } = exit
+    else {
+        return exit;
+    };
+    let word = |offset| memory.load_u64(Gpa::new(u64::from(value) + offset)).ok();
+    let argument = word(0).zip(word(8)).map(|(first, second)| [first, second]);
+    exit::Exit::PortOut {
+        port,
+        size: 4,
+        value,
+        argument,
+    }
 }
 
 /// The completion, as the CPU takes it.

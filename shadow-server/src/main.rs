@@ -28,6 +28,8 @@ mod requests;
 #[cfg(target_os = "none")]
 mod serve;
 #[cfg(target_os = "none")]
+mod thread;
+#[cfg(target_os = "none")]
 mod vcpus;
 #[cfg(target_os = "none")]
 mod window;

@@ -3,12 +3,13 @@
 use shadow_core::{
     Access, FaultOutcome, MapError, PagingContext, ShadowMmu, SpaceId, Translation, VcpuId,
 };
-use vcpu::{AccessKind, Machine, VcpuState};
+use vcpu::{AccessKind, Machine, RegisterSet, Registers, VcpuState};
 use x86::{
     Cr0, Gfn, Gpa, GuestMemory, Gva, PAGE_SIZE, PHYSICAL_ADDRESS_BITS, PageFault, PageFaultCode,
 };
 
 use crate::caps::Caps;
+use crate::thread::Thread;
 use crate::window::Window;
 
 /// Attempts at a translation while the guest keeps changing its tables.
@@ -53,9 +54,10 @@ impl Paging {
 pub struct Mmu<'p> {
     paging: &'p mut Paging,
     cpu: PagingContext,
-    /// An operation that failed; the caller must not resume the guest as if
-    /// nothing were.
-    pub failed: Option<MapError>,
+    thread: &'p mut Thread,
+    /// Whether a capability operation or a read of registers failed; the caller
+    /// must not resume the guest then as if nothing were.
+    pub failed: bool,
 }
 
 /// Where a byte of guest memory is.
@@ -67,11 +69,12 @@ enum Place {
 
 impl<'p> Mmu<'p> {
     /// The view of the vCPU with `cpu`'s paging state.
-    pub const fn new(paging: &'p mut Paging, cpu: PagingContext) -> Self {
+    pub const fn new(paging: &'p mut Paging, thread: &'p mut Thread, cpu: PagingContext) -> Self {
         Self {
             paging,
             cpu,
-            failed: None,
+            thread,
+            failed: false,
         }
     }
 
@@ -129,13 +132,15 @@ impl<'p> Mmu<'p> {
     }
 
     fn note<T>(&mut self, result: Result<T, MapError>) {
-        if let Err(error) = result {
-            self.failed = Some(error);
-        }
+        self.failed |= result.is_err();
     }
 }
 
 impl Machine for Mmu<'_> {
+    fn load_registers(&mut self, registers: &mut Registers, set: RegisterSet) {
+        self.failed |= self.thread.load(registers, set).is_err();
+    }
+
     fn read(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
         self.pages(gva, bytes.len(), access, |memory, place, range| {
             let bytes = &mut bytes[range];

@@ -11,7 +11,7 @@ use sel4::{Fault, MessageInfo, RecvWithMRs, cap, fault, ipc_buffer};
 use shadow_core::{Access, FaultOutcome, ShadowMmu, Storage, VcpuId};
 use system::address_map::MAX_VCPUS;
 use system::cspace;
-use vcpu::{Outcome, Trap, TripleFault};
+use vcpu::{Outcome, RegisterSet, Registers, Trap, TripleFault, VcpuState};
 use x86::{Gfn, Gva, PageFault, Vector};
 
 use crate::caps::Caps;
@@ -166,6 +166,7 @@ impl Server {
         match Fault::decode(message, ipc_buffer()) {
             Some(Fault::VmFault(fault)) => self.vm_fault(index, &fault),
             Some(Fault::UserException(fault)) => {
+                self.vcpus[index].stopped_at([fault.ip, fault.sp, fault.flags]);
                 let (vector, error_code) = (fault.number, fault.code);
                 self.trap(
                     index,
@@ -173,7 +174,8 @@ impl Server {
                     Release::Reply,
                 )
             }
-            Some(Fault::UnknownSyscall(_)) => {
+            Some(Fault::UnknownSyscall(fault)) => {
+                self.vcpus[index].stopped_at([fault.rip, fault.rsp, fault.rflags]);
                 self.trap(index, Trap::SoftwareInterrupt, Release::Write)
             }
             // A thread without an IPC buffer makes no system calls, so it
@@ -205,6 +207,9 @@ impl Server {
                 })
             }
             FaultOutcome::NonCanonical => {
+                if !self.fetch_registers(index) {
+                    return Next::Receive;
+                }
                 let (vector, error_code) = (GENERAL_PROTECTION, 0);
                 self.trap(
                     index,
@@ -238,17 +243,17 @@ impl Server {
         if dropped.is_err() {
             return self.stop_at(index, |rip| exit::Exit::Unsupported { rip, bytes: 0 });
         }
+        if !self.fetch_registers(index) {
+            return Next::Receive;
+        }
         self.trap(index, Trap::PageFault(fault), Release::Write)
     }
 
     /// The CPU takes a trap.
     fn trap(&mut self, index: usize, trap: Trap, release: Release) -> Next {
         process::count(Counter::Exceptions);
-        if !self.fetch_registers(index) {
-            return Next::Receive;
-        }
-        self.step(index, release, |vcpu, mmu| {
-            vcpu::handle(vcpu.state, &mut vcpu.registers, trap, mmu)
+        self.step(index, release, |state, registers, mmu| {
+            vcpu::handle(state, registers, trap, mmu)
         })
     }
 
@@ -257,12 +262,13 @@ impl Server {
         &mut self,
         index: usize,
         release: Release,
-        work: impl FnOnce(&mut Vcpu, &mut Mmu<'_>) -> Outcome,
+        work: impl FnOnce(&mut VcpuState, &mut Registers, &mut Mmu<'_>) -> Outcome,
     ) -> Next {
         let vcpu = &mut self.vcpus[index];
-        let mut mmu = Mmu::new(&mut self.paging, vcpu.context());
-        let outcome = work(vcpu, &mut mmu);
-        if mmu.failed.is_some() {
+        let context = vcpu.context();
+        let mut mmu = Mmu::new(&mut self.paging, &mut vcpu.thread, context);
+        let outcome = work(vcpu.state, &mut vcpu.registers, &mut mmu);
+        if mmu.failed {
             return self.give_up(index);
         }
         match outcome {
@@ -282,8 +288,11 @@ impl Server {
         self.exit(index, Stop::Exit(exit), Waiting::Nothing)
     }
 
+    /// Where a vCPU stopped whose fault message did not say.
     fn fetch_registers(&mut self, index: usize) -> bool {
-        let read = self.vcpus[index].read_registers();
+        let vcpu = &mut self.vcpus[index];
+        vcpu.thread.stopped();
+        let read = vcpu.thread.load(&mut vcpu.registers, RegisterSet::First);
         if read.is_err() {
             process::count(Counter::FailedInvocations);
         }
@@ -298,14 +307,14 @@ impl Server {
         let entered = self
             .paging
             .activate(&context)
-            .is_ok_and(|space| vcpu.enter(space, &self.paging.caps).is_ok());
+            .is_ok_and(|space| vcpu.thread.enter(space, &self.paging.caps).is_ok());
         if entered
             && release == Release::Reply
-            && let Some(words) = vcpu.first_registers()
+            && let Some(words) = vcpu.thread.answer(&vcpu.registers)
         {
             return Next::Reply((MessageInfo::new(0, 0, 0, 3), words));
         }
-        if entered && vcpu.resume().is_ok() {
+        if entered && vcpu.thread.resume(&vcpu.registers).is_ok() {
             return Next::Receive;
         }
         process::count(Counter::FailedInvocations);
@@ -337,9 +346,11 @@ impl Server {
 
     fn words(&mut self, index: usize, stop: Stop) -> exit::Words {
         match stop {
-            Stop::Exit(exit) => exit.encode(index),
+            Stop::Exit(exit) => exits::with_argument(exit, &self.paging.memory).encode(index),
             Stop::Shutdown(fault) => {
-                let vcpu = &self.vcpus[index];
+                let vcpu = &mut self.vcpus[index];
+                // Registers that cannot be read show as they were last known.
+                let _ = vcpu.thread.load(&mut vcpu.registers, RegisterSet::All);
                 exits::dump(&fault, vcpu.state, &vcpu.registers, self.bounce.bytes());
                 exit::Exit::Shutdown.encode(index)
             }
@@ -406,8 +417,8 @@ impl Server {
             Waiting::Access => self.resume(index, Release::Write),
             Waiting::Instruction => {
                 let completion = exits::completion(completion);
-                self.step(index, Release::Write, |vcpu, mmu| {
-                    vcpu::complete(vcpu.state, &mut vcpu.registers, completion, mmu)
+                self.step(index, Release::Write, |state, registers, mmu| {
+                    vcpu::complete(state, registers, completion, mmu)
                 })
             }
         };

@@ -2,6 +2,7 @@
 
 use crate::host::{Host, OutsideRam};
 
+#[derive(Clone)]
 pub struct Fake {
     pub memory: Vec<u8>,
     pub writes: Vec<Vec<u8>>,

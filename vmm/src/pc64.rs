@@ -26,7 +26,9 @@ impl Pc {
     /// Serves an exit.
     pub fn serve(&mut self, exit: Exit, output: &mut Output, host: &mut impl Host) -> Action {
         match exit {
-            Exit::PortOut { port, size, value } => self.port_out(port, size, value, output, host),
+            Exit::PortOut {
+                port, size, value, ..
+            } => self.port_out(port, size, value, output, host),
             Exit::PortIn { port, size } => {
                 Action::Complete(Completion::Value(self.port_in(port, size, host)))
             }
@@ -114,6 +116,7 @@ mod tests {
                 port: 0x3f8,
                 size: 1,
                 value: u32::from(byte),
+                argument: None,
             };
             assert_eq!(pc.serve(exit, &mut output, &mut host), Action::DONE);
         }
@@ -121,6 +124,7 @@ mod tests {
             port: EXIT_PORT,
             size: 4,
             value: 0x103,
+            argument: None,
         };
         let end = Action::End {
             status: 3,

@@ -44,6 +44,13 @@ impl From<&Buffer> for Refusal {
     }
 }
 
+/// The argument structure that a hypercall points to.
+struct Argument {
+    gpa: u64,
+    /// Its first two words, if they came with the exit.
+    words: Option<[u64; 2]>,
+}
+
 /// A range that the guest claims is memory.
 struct Buffer {
     gpa: u64,
@@ -70,8 +77,17 @@ impl Tender {
     /// Serves an exit.
     pub fn serve(&mut self, exit: Exit, output: &mut Output, host: &mut impl Host) -> Action {
         match exit {
-            Exit::PortOut { port, size, value } => {
-                match hypercall(port, size, u64::from(value), output, host) {
+            Exit::PortOut {
+                port,
+                size,
+                value,
+                argument,
+            } => {
+                let argument = Argument {
+                    gpa: u64::from(value),
+                    words: argument,
+                };
+                match hypercall(port, size, &argument, output, host) {
                     Ok(action) => action,
                     Err(refusal) => explain(&refusal, output, host),
                 }
@@ -97,7 +113,7 @@ impl Tender {
 fn hypercall(
     port: u16,
     size: u8,
-    argument: u64,
+    argument: &Argument,
     output: &mut Output,
     host: &mut impl Host,
 ) -> Result<Action, Refusal> {
@@ -113,18 +129,18 @@ fn hypercall(
     }
 }
 
-fn wall_time(argument: u64, host: &mut impl Host) -> Result<Action, Refusal> {
+fn wall_time(argument: &Argument, host: &mut impl Host) -> Result<Action, Refusal> {
     Buffer {
-        gpa: argument,
+        gpa: argument.gpa,
         length: 8,
     }
     .checked(host)?;
     let now = host.wall_time_ns();
-    store(argument, &now.to_le_bytes(), host)?;
+    store(argument.gpa, &now.to_le_bytes(), host)?;
     Ok(Action::DONE)
 }
 
-fn puts(argument: u64, output: &mut Output, host: &mut impl Host) -> Result<Action, Refusal> {
+fn puts(argument: &Argument, output: &mut Output, host: &mut impl Host) -> Result<Action, Refusal> {
     let [gpa, length] = words(argument, host)?;
     let text = Buffer { gpa, length }.checked(host)?;
     let mut chunk = [0; CHUNK];
@@ -139,20 +155,20 @@ fn puts(argument: u64, output: &mut Output, host: &mut impl Host) -> Result<Acti
 }
 
 /// No network device is attached, so a poll is a sleep that finds nothing.
-fn poll(argument: u64, output: &mut Output, host: &mut impl Host) -> Result<Action, Refusal> {
+fn poll(argument: &Argument, output: &mut Output, host: &mut impl Host) -> Result<Action, Refusal> {
     let [timeout_ns] = words(argument, host)?;
     Buffer {
-        gpa: argument,
+        gpa: argument.gpa,
         length: 20,
     }
     .checked(host)?;
     output.flush(host);
     host.sleep_ns(timeout_ns);
-    store(argument + 8, &[0; 12], host)?;
+    store(argument.gpa + 8, &[0; 12], host)?;
     Ok(Action::DONE)
 }
 
-fn halt(argument: u64, output: &mut Output, host: &mut impl Host) -> Result<Action, Refusal> {
+fn halt(argument: &Argument, output: &mut Output, host: &mut impl Host) -> Result<Action, Refusal> {
     let [cookie, status] = words(argument, host)?;
     if cookie != 0 {
         Buffer {
@@ -169,14 +185,21 @@ fn halt(argument: u64, output: &mut Output, host: &mut impl Host) -> Result<Acti
 }
 
 /// The argument structure's first words.
-fn words<const N: usize>(argument: u64, host: &mut impl Host) -> Result<[u64; N], Refusal> {
+fn words<const N: usize>(argument: &Argument, host: &mut impl Host) -> Result<[u64; N], Refusal> {
     let structure = Buffer {
-        gpa: argument,
+        gpa: argument.gpa,
         length: 8 * N as u64,
     }
     .checked(host)?;
+    if let Some(words) = argument
+        .words
+        .as_ref()
+        .and_then(|words| words.first_chunk())
+    {
+        return Ok(*words);
+    }
     let mut bytes = [[0; 8]; N];
-    host.read_guest(argument, bytes.as_flattened_mut())
+    host.read_guest(argument.gpa, bytes.as_flattened_mut())
         .map_err(|OutsideRam| Refusal::from(&structure))?;
     Ok(bytes.map(u64::from_le_bytes))
 }
@@ -221,12 +244,32 @@ mod tests {
     use super::*;
     use crate::fake::Fake;
 
+    /// The hypercall without and with the argument's words in the exit, which
+    /// must make no difference.
     fn call(host: &mut Fake, number: u16, argument: u32) -> Action {
+        let mut twin = host.clone();
+        let words = [0, 8].map(|offset| {
+            let mut bytes = [0; 8];
+            let gpa = u64::from(argument) + offset;
+            twin.read_guest(gpa, &mut bytes)
+                .ok()
+                .map(|()| u64::from_le_bytes(bytes))
+        });
+        let [first, second] = words;
+        let with = first.zip(second).map(|(first, second)| [first, second]);
+        let action = exit(host, number, argument, None);
+        assert_eq!(exit(&mut twin, number, argument, with), action);
+        assert!(twin.writes == host.writes && twin.memory == host.memory);
+        action
+    }
+
+    fn exit(host: &mut Fake, number: u16, value: u32, argument: Option<[u64; 2]>) -> Action {
         let mut output = Output::new();
         let exit = Exit::PortOut {
             port: FIRST_PORT + number,
             size: 4,
-            value: argument,
+            value,
+            argument,
         };
         let action = Tender::new().serve(exit, &mut output, host);
         output.flush(host);
@@ -340,6 +383,7 @@ mod tests {
             port: 0x502,
             size: 1,
             value: 0,
+            argument: None,
         };
         let action = Tender::new().serve(exit, &mut output, &mut Fake::default());
         assert!(refused(action));

@@ -16,6 +16,9 @@ pub enum Exit {
         size: u8,
         /// What it wrote, in the low bytes.
         value: u32,
+        /// For 4 bytes whose value is the 8-aligned guest-physical address of
+        /// RAM: the two words there, as they were when it wrote.
+        argument: Option<[u64; 2]>,
     },
     /// The guest reads an I/O port; complete with [`Completion::Value`].
     PortIn {
@@ -78,12 +81,19 @@ impl Exit {
     pub const fn encode(self, vcpu: usize) -> Words {
         let vcpu = (vcpu as u64) << 8;
         match self {
-            Self::PortOut { port, size, value } => [
-                1 | vcpu | (port as u64) << 16 | (size as u64) << 32,
-                value as u64,
-                0,
-                0,
-            ],
+            Self::PortOut {
+                port,
+                size,
+                value,
+                argument,
+            } => {
+                let (present, [first, second]) = match argument {
+                    Some(words) => (1, words),
+                    None => (0, [0; 2]),
+                };
+                let port = (port as u64) << 16 | (size as u64) << 32;
+                [1 | vcpu | port | present << 40, value as u64, first, second]
+            }
             Self::PortIn { port, size } => [
                 2 | vcpu | (port as u64) << 16 | (size as u64) << 32,
                 0,
@@ -111,6 +121,11 @@ impl Exit {
                 port,
                 size,
                 value: first as u32,
+                argument: if head >> 40 & 1 != 0 {
+                    Some([second, third])
+                } else {
+                    None
+                },
             },
             2 if matches!(size, 1 | 2 | 4) => Self::PortIn { port, size },
             3 => Self::ReadMsr {
@@ -222,6 +237,7 @@ mod tests {
                 port: 0x501,
                 size: 4,
                 value: 0xdead_beef,
+                argument: Some([5, 6]),
             },
             Exit::PortIn {
                 port: 0x3f8,

@@ -124,6 +124,7 @@ fn exits_and_completions() {
             port: 0,
             size: 1,
             value: 0,
+            argument: None,
         },
         Exit::PortIn { port: 0, size: 1 },
         Exit::ReadMsr { index: 0 },

@@ -14,6 +14,7 @@ mod tests;
 
 pub use operand::{Memory, Rm, Width};
 
+use crate::RegisterSet;
 use crate::segment::SegmentName;
 
 /// Longest instruction in bytes (SDM vol. 2A, §2.3.11).
@@ -211,6 +212,28 @@ pub enum Operation {
     Outs(StringStep),
     /// RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE: #UD, since CR4.FSGSBASE is not offered.
     FsGsBase,
+}
+
+impl Operation {
+    /// The registers that executing it reads or writes.
+    pub(crate) const fn registers(&self) -> RegisterSet {
+        match self {
+            Self::Hlt
+            | Self::Cli
+            | Self::Sti
+            | Self::Clts
+            | Self::Invd
+            | Self::Wbinvd
+            | Self::Int1
+            | Self::Int3
+            | Self::Int { .. }
+            | Self::Iret { .. }
+            | Self::FarReturn { .. }
+            | Self::Ud2 => RegisterSet::First,
+            Self::Rdmsr | Self::In { .. } | Self::Out { .. } | Self::Cpuid => RegisterSet::Low,
+            _ => RegisterSet::All,
+        }
+    }
 }
 
 /// Decodes the instruction at the start of `bytes` in 64-bit mode.

@@ -33,6 +33,7 @@ pub fn handle(
                 length: 2,
                 operation: Operation::Syscall,
             };
+            machine.load_registers(registers, instruction.operation.registers());
             run(state, registers, instruction, machine)
         }
         // What is there now may be another instruction than what trapped, if
@@ -171,7 +172,10 @@ fn emulate(
     reflected: Option<Event>,
 ) -> Outcome {
     match fetch(state, registers, machine) {
-        Ok(Ok(instruction)) => run(state, registers, instruction, machine),
+        Ok(Ok(instruction)) => {
+            machine.load_registers(registers, instruction.operation.registers());
+            run(state, registers, instruction, machine)
+        }
         Ok(Err(_)) => match reflected {
             Some(event) => deliver(state, registers, event, machine),
             None => Outcome::Resume,

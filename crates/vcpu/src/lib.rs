@@ -65,7 +65,7 @@ pub use decode::{
 pub use dump::Dump;
 pub use exit::{Completion, Exit, Outcome, PendingExit, Trap, TripleFault};
 pub use handle::{complete, handle, inject_interrupt};
-pub use machine::{Access, AccessKind, Machine, Privilege};
+pub use machine::{Access, AccessKind, Machine, Privilege, RegisterSet};
 pub use registers::Registers;
 pub use segment::{Descriptor, Segment, SegmentName, Selector, TableRegister};
 pub use state::VcpuState;

@@ -2,7 +2,7 @@
 
 use x86::{Gva, PageFault};
 
-use crate::VcpuState;
+use crate::{Registers, VcpuState};
 
 /// What an access does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +78,18 @@ impl Access {
     }
 }
 
+/// How many of the registers an instruction needs, in the order of
+/// [`Registers::to_words`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RegisterSet {
+    /// RIP, RSP and RFLAGS: always there.
+    First,
+    /// Those and RAX, RBX, RCX, RDX.
+    Low,
+    /// All, FS and GS bases included.
+    All,
+}
+
 /// Guest-virtual memory and the translation caches, as the CPU uses them.
 ///
 /// Addresses are linear (segment bases are already added) and canonical, and
@@ -89,6 +101,13 @@ impl Access {
 ///
 /// Ranges are at most 64 bytes long and so touch at most two pages.
 pub trait Machine {
+    /// Fetches the registers of `set` that the caller left out. RIP, RSP and
+    /// RFLAGS are always given; whatever else an instruction reads or writes
+    /// is asked for here first. Does nothing where all are given anyway.
+    fn load_registers(&mut self, registers: &mut Registers, set: RegisterSet) {
+        let _ = (registers, set);
+    }
+
     /// Copies guest memory at `gva` into `bytes`.
     ///
     /// # Errors

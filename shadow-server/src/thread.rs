@@ -1,0 +1,122 @@
+//! A vCPU's thread: its registers as the kernel has them, and its address space.
+//!
+//! Registers travel only when somebody needs them. Word order is the
+//! kernel's: RIP, RSP and RFLAGS first, then RAX RBX RCX RDX RSI …, the two
+//! bases last. `loaded` says how many of them are known to equal the thread's.
+
+use sel4::{CNodeCapData, CPtr, UserContext, cap};
+use shadow_core::SpaceId;
+use system::cspace::{self, ServerSlots};
+use vcpu::{RegisterSet, Registers};
+use zerocopy::FromZeros;
+
+use crate::caps::Caps;
+
+/// Registers that a fault message or three words of a read bring.
+const FIRST: usize = 3;
+/// Registers up to RDX.
+const LOW: usize = 7;
+
+/// The thread of one vCPU.
+pub struct Thread {
+    cap: cap::Tcb,
+    cnode: cap::CNode,
+    /// The registers that the thread has, as far as `loaded`.
+    has: Registers,
+    loaded: usize,
+    /// The address space that the thread runs in.
+    space: Option<SpaceId>,
+}
+
+impl Thread {
+    /// Thread of vCPU number `index`, in the slots that the builder filled.
+    /// It has never run, so its registers are zeros.
+    pub fn new(index: usize, slots: &ServerSlots) -> Self {
+        Self {
+            cap: cap::Tcb::from_bits(slots.vcpus.first + index as u64),
+            cnode: cap::CNode::from_bits(slots.vcpu_cnodes.first + index as u64),
+            has: Registers::new_zeroed(),
+            loaded: UserContext::WORDS,
+            space: None,
+        }
+    }
+
+    /// The thread stopped, and its fault message said where.
+    pub fn stopped_at(&mut self, registers: &mut Registers, [rip, rsp, rflags]: [u64; FIRST]) {
+        for known in [&mut self.has, registers] {
+            (known.rip, known.rsp, known.rflags) = (rip, rsp, rflags);
+        }
+        self.loaded = FIRST;
+    }
+
+    /// The thread stopped, and nothing is known of its registers.
+    pub fn stopped(&mut self) {
+        self.loaded = 0;
+    }
+
+    /// Fetches the registers of `set` that are not known yet.
+    pub fn load(&mut self, registers: &mut Registers, set: RegisterSet) -> sel4::Result<()> {
+        let count = match set {
+            RegisterSet::First => FIRST,
+            RegisterSet::Low => LOW,
+            RegisterSet::All => UserContext::WORDS,
+        };
+        if count <= self.loaded {
+            return Ok(());
+        }
+        let mut context = UserContext::default();
+        self.cap
+            .tcb_read_registers_into(false, count, &mut context)?;
+        let (mut has, mut now) = (self.has.to_words(), registers.to_words());
+        let new = &context.words()[self.loaded..count];
+        has[self.loaded..count].copy_from_slice(new);
+        now[self.loaded..count].copy_from_slice(new);
+        (self.has, *registers) = (Registers::from_words(has), Registers::from_words(now));
+        self.loaded = count;
+        Ok(())
+    }
+
+    /// How many registers, from the first, must travel to make the thread's
+    /// equal to `registers`.
+    fn changed(&self, registers: &Registers) -> usize {
+        let (now, has) = (registers.to_words(), self.has.to_words());
+        (0..self.loaded)
+            .rev()
+            .find(|word| now[*word] != has[*word])
+            .map_or(0, |last| last + 1)
+    }
+
+    /// RIP, RSP and RFLAGS for an answer that lets the thread run on, if no
+    /// other register has changed.
+    pub fn answer(&self, registers: &Registers) -> Option<[u64; 4]> {
+        (self.changed(registers) <= FIRST).then_some([
+            registers.rip,
+            registers.rsp,
+            registers.rflags,
+            0,
+        ])
+    }
+
+    /// Lets the thread run on with `registers`.
+    pub fn resume(&self, registers: &Registers) -> sel4::Result<()> {
+        let mut context = UserContext::default();
+        *context.words_mut() = registers.to_words();
+        self.cap
+            .tcb_write_registers(true, self.changed(registers).max(1), &context)
+    }
+
+    /// Moves the thread to `space` if it is not there already.
+    pub fn enter(&mut self, space: SpaceId, caps: &Caps) -> sel4::Result<()> {
+        if self.space == Some(space) {
+            return Ok(());
+        }
+        self.cap.tcb_set_space(
+            CPtr::from_bits(cspace::vcpu::FAULT_ENDPOINT),
+            self.cnode,
+            Some(CNodeCapData::skip(64 - cspace::vcpu::RADIX as usize)),
+            caps.space(space),
+        )?;
+        self.space = Some(space);
+        Ok(())
+    }
+}
