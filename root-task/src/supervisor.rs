@@ -121,7 +121,8 @@ impl<'w, 'a> Supervisor<'w, 'a> {
             if !guest.ended {
                 let name = self.archive.guests[index].name;
                 self.voice.record(format_args!(
-                    "{{\"record\":\"guest-started\",\"guest\":\"{name}\"}}"
+                    "{{\"record\":\"guest-started\",\"guest\":\"{name}\",\"tick\":{}}}",
+                    machine::ticks()
                 ));
             }
         }
@@ -248,7 +249,8 @@ impl<'w, 'a> Supervisor<'w, 'a> {
         let name = self.archive.guests[index].name;
         self.voice.record(format_args!(
             "{{\"record\":\"guest-ended\",\"guest\":\"{name}\",\"status\":{status},\
-             \"cause\":\"{cause}\"}}"
+             \"cause\":\"{cause}\",\"tick\":{}}}",
+            machine::ticks()
         ));
     }
 
