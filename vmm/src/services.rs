@@ -143,12 +143,14 @@ impl Host for Services {
     }
 
     fn sleep_ns(&mut self, ns: u64) {
+        count(counters::Vmm::Sleeps);
         let deadline = ticks().saturating_add(timer::ticks(ns, self.tsc_hz));
         TIMER.call_with_mrs(MessageInfo::new(timer::SET_DEADLINE, 0, 0, 1), [deadline]);
         // A signal of an earlier deadline may still stand; time decides.
         while ticks() < deadline {
             SIGNAL.wait();
             count(counters::Vmm::Wakes);
+            count(counters::Vmm::SleepWakes);
         }
     }
 

@@ -55,6 +55,8 @@ counters! {
         Exits = "exits",
         /// Page faults delivered to the guest.
         InjectedPageFaults = "injected_page_faults",
+        /// Requests of the vmm. Faults and requests make up all wakes.
+        Requests = "requests",
         /// Requests that made no sense and were refused.
         Refused = "refused",
         /// seL4 invocations that failed.
@@ -69,6 +71,10 @@ counters! {
         Wakes = "wakes",
         /// Exits served.
         Exits = "exits",
+        /// Times the guest let it sleep.
+        Sleeps = "sleeps",
+        /// Times it was woken during those.
+        SleepWakes = "sleep_wakes",
         /// Ports read or written that no device claims.
         UnknownPorts = "unknown_ports",
         /// Messages to the console.
