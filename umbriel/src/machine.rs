@@ -71,18 +71,22 @@ pub fn run(
             Some(Event::Ended(ended)) => break ended,
             None => {}
         }
-        if ended_by_us.is_some() {
-            continue;
-        }
-        if limits.interrupted.load(Ordering::Relaxed) {
+        if ended_by_us.is_none() && limits.interrupted.load(Ordering::Relaxed) {
             ended_by_us = Some(MachineEnd::Interrupted);
             running.kill();
-        } else if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        } else if ended_by_us.is_none()
+            && deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        {
             ended_by_us = Some(MachineEnd::TimedOut);
             running.kill();
         }
     };
-    Ok(follower.finish(ended_by_us, ended))
+    // Ctrl-C at a terminal reaches QEMU too, which may end before we look.
+    let interrupted = limits.interrupted.load(Ordering::Relaxed);
+    Ok(follower.finish(
+        ended_by_us.or(interrupted.then_some(MachineEnd::Interrupted)),
+        ended,
+    ))
 }
 
 struct Follower<'a> {
@@ -233,5 +237,41 @@ mod tests {
         assert_eq!(outcome.guests["web"].byte(), 4);
         assert_eq!(outcome.malformed, ["junk"]);
         assert_eq!(outcome.streams.bytes("web"), b"hi");
+    }
+
+    /// A machine without anything to boot: its BIOS waits forever.
+    fn idle() -> Machine {
+        Machine {
+            profile: qemu::Profile::named("pc").unwrap(),
+            cpu: None,
+            memory_bytes: 32 << 20,
+            timing: qemu::Timing::RealTime,
+            boot: qemu::Boot::Iso("/dev/null".into()),
+            extra: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn time_runs_out() {
+        let timeout = Some(Duration::from_millis(200));
+        let limits = Limits {
+            timeout,
+            interrupted: &AtomicBool::new(false),
+        };
+        let outcome = run(&idle(), limits, &mut Nobody).unwrap();
+        assert_eq!(outcome.end, MachineEnd::TimedOut);
+        assert_eq!(outcome.qemu.unwrap().status, None, "QEMU was killed");
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_machine() {
+        let limits = Limits {
+            timeout: None,
+            interrupted: &AtomicBool::new(true),
+        };
+        assert_eq!(
+            run(&idle(), limits, &mut Nobody).unwrap().end,
+            MachineEnd::Interrupted
+        );
     }
 }

@@ -30,8 +30,6 @@ pub enum Source {
     Debian(String),
     /// `rustup` with these arguments.
     Rustup(String),
-    /// `cargo install` of this package.
-    Cargo(String),
 }
 
 /// What a command is about to do.
@@ -72,7 +70,7 @@ pub fn missing(needs: &[Need]) -> Vec<Missing> {
             Need::Boot => missing.extend(missing_programs(BOOT)),
             Need::Iso => missing.extend(missing_for_iso()),
             Need::Lint => missing.extend(missing_components()),
-            Need::Fuzz => missing.extend(missing_for_fuzzing()),
+            Need::Fuzz => missing.extend(missing_programs(FUZZ)),
         }
     }
     missing
@@ -106,19 +104,6 @@ fn missing_for_iso() -> Vec<Missing> {
             "boot from the CD image",
             "grub-pc-bin",
         ));
-    }
-    missing
-}
-
-fn missing_for_fuzzing() -> Vec<Missing> {
-    let mut missing = missing_programs(FUZZ);
-    if !answers("cargo-fuzz", "--version") {
-        let source = Source::Cargo("cargo-fuzz".into());
-        missing.push(Missing {
-            name: "cargo-fuzz".into(),
-            why: "runs the fuzz targets".into(),
-            source,
-        });
     }
     missing
 }
@@ -224,7 +209,6 @@ fn commands(missing: &[Missing], root: bool) -> Vec<String> {
         match source {
             Source::Debian(package) => packages.push(package.as_str()),
             Source::Rustup(arguments) => commands.push(format!("rustup {arguments}")),
-            Source::Cargo(package) => commands.push(format!("cargo install --locked {package}")),
         }
     }
     if !packages.is_empty() {

@@ -1,7 +1,8 @@
 //! `cargo umbriel test`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::build::{self, Artifacts, Request};
 use crate::cli::{ConsentArgs, TestArgs};
@@ -11,11 +12,11 @@ use crate::output::status::{INTERRUPTED, OWN_ERROR};
 use crate::progress::Progress;
 use crate::repository::Repository;
 use crate::suite::boot::{self, BootTest, Built};
-use crate::suite::{Case, cargo, fuzz, kernel, runner};
+use crate::suite::{Case, bench, cargo, fuzz, kernel, runner};
 use crate::tools::{self, Need};
 
 /// What also runs bare, but is no part of every system.
-const OTHER_BARE_PACKAGES: [&str; 2] = ["hello", "kernel-probe"];
+const OTHER_BARE_PACKAGES: [&str; 3] = ["bench", "hello", "kernel-probe"];
 
 /// Runs the command. The exit status is 0 if every test passed.
 ///
@@ -31,40 +32,44 @@ pub fn execute(repository: &Repository, args: &TestArgs) -> Result<u8> {
         .into_iter()
         .filter(|test| args.long || !test.expected.long)
         .collect();
-    if args.list {
-        let built = Built::none();
-        show(&selected(
-            all(repository, &tests, &built, args.long, &interrupted),
-            args,
-        ));
-        return Ok(0);
-    }
-    // Bindings are generated from a kernel, so every test needs one.
-    tools::require(
-        &[Need::Build, Need::Boot, Need::Iso, Need::Lint],
-        args.consent.yes,
-    )?;
-    let built = build_for(repository, &tests, args.consent)?;
-    let cases = selected(
-        all(repository, &tests, &built, args.long, &interrupted),
-        args,
-    );
-    if cases.is_empty() {
+    let nothing = Built::none();
+    let planned = selected(all(repository, &tests, &nothing, args, &interrupted), args);
+    if planned.is_empty() {
+        let filter = filter.unwrap_or("");
         eprintln!(
-            "umbriel: no test has {:?} in its name; --list shows them",
-            filter.unwrap_or("")
+            "umbriel: no test has {filter:?} in its name; --list shows them, --long all of them"
         );
         return Ok(OWN_ERROR);
     }
-    if cases.iter().any(|case| case.group == fuzz::GROUP) {
-        fuzz::require(args.consent.yes)?;
+    if args.list {
+        show(&planned);
+        return Ok(0);
     }
+    tools::require(&needs(&planned), args.consent.yes)?;
+    let built = build_for(repository, &tests, args.consent)?;
+    let cases = selected(all(repository, &tests, &built, args, &interrupted), args);
     let done = runner::run(&cases, &interrupted);
     let passed = runner::summarise(&done);
-    if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
+    if interrupted.load(Ordering::Relaxed) {
         return Ok(INTERRUPTED);
     }
     Ok(u8::from(!passed))
+}
+
+/// What must be installed for `cases`.
+fn needs(cases: &[Case<'_>]) -> Vec<Need> {
+    // Bindings are generated from a kernel, so every group needs one.
+    let mut needs = vec![Need::Build];
+    let groups: BTreeSet<&str> = cases.iter().map(|case| case.group).collect();
+    for group in groups {
+        needs.extend(match group {
+            "lint" => &[Need::Lint][..],
+            boot::GROUP => &[Need::Boot, Need::Iso],
+            fuzz::GROUP => &[Need::Fuzz],
+            _ => &[Need::Boot],
+        });
+    }
+    needs
 }
 
 fn show(cases: &[Case<'_>]) {
@@ -116,13 +121,14 @@ fn all<'a>(
     repository: &'a Repository,
     tests: &'a [BootTest],
     built: &'a Built,
-    long: bool,
+    args: &TestArgs,
     interrupted: &'a AtomicBool,
 ) -> Vec<Case<'a>> {
     let mut cases = cargo_cases(repository, built);
     cases.extend(kernel::cases(repository));
     cases.extend(boot::cases(repository, tests, built, interrupted));
-    cases.extend(fuzz::cases(repository, long));
+    cases.extend(bench::cases(repository, args.consent, interrupted));
+    cases.extend(fuzz::cases(repository, args.long));
     cases
 }
 

@@ -20,6 +20,9 @@ use crate::suite::expected::{BootKind, Expected};
 use crate::suite::failure::{self, Log};
 use crate::suite::{Case, Verdict, bare, judge};
 
+/// The group's name.
+pub const GROUP: &str = "boot";
+
 /// Where boot tests are.
 const DIRECTORY: &str = "tests/systems";
 
@@ -113,7 +116,7 @@ pub fn cases<'a>(
     interrupted: &'a AtomicBool,
 ) -> Vec<Case<'a>> {
     let case = |test: &'a BootTest| Case {
-        group: "boot",
+        group: GROUP,
         name: test.name.clone(),
         long: test.expected.long,
         parallel: true,

@@ -1,4 +1,4 @@
-//! Cases that are calls of cargo: format, lints, unit tests, fuzzing.
+//! Cases that are calls of cargo and other programs: format, lints, unit tests.
 
 use std::env;
 use std::ffi::OsString;
@@ -22,31 +22,39 @@ pub fn case<'a>(
         .iter()
         .map(|argument| (*argument).to_owned())
         .collect();
+    command_case(group, name, move || {
+        let mut command =
+            Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+        command.current_dir(repository.root()).args(&arguments);
+        command
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        command
+    })
+}
+
+/// A case that runs a command and passes if that succeeds.
+pub fn command_case<'a>(
+    group: &'static str,
+    name: &str,
+    command: impl Fn() -> Command + Send + Sync + 'a,
+) -> Case<'a> {
+    let work = Box::new(move || run(command()));
     Case {
         group,
         name: name.to_owned(),
         long: false,
         parallel: false,
-        work: Box::new(move || run(repository, &arguments, &environment)),
+        work,
     }
 }
 
-fn run(
-    repository: &Repository,
-    arguments: &[String],
-    environment: &[(String, OsString)],
-) -> Verdict {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command
-        .current_dir(repository.root())
-        .args(arguments)
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .envs(environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null());
+fn run(mut command: Command) -> Verdict {
+    command.stdin(Stdio::null());
     let output = match command.output() {
         Ok(output) => output,
-        Err(error) => return Verdict::fail(format!("cannot run cargo: {error}")),
+        Err(error) => return Verdict::fail(format!("cannot run {command:?}: {error}")),
     };
     let stdout = String::from_utf8_lossy(&output.stdout);
     let (passed, failed) = counts(&stdout);
@@ -57,18 +65,34 @@ fn run(
             text: String::new(),
         };
     }
-    let said = format!("{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
-    let lines: Vec<&str> = said
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let said = [&*stdout, &*String::from_utf8_lossy(&output.stderr)].concat();
+    let lines: Vec<&str> = said.lines().filter(|line| tells(line)).collect();
     let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
-    let text = format!("cargo {} failed:\n{shown}", arguments.join(" "));
+    let text = format!("this command failed:\n{command:?}\n{shown}");
     Verdict {
         passed,
         failed: failed.max(1),
         text,
     }
+}
+
+/// Whether a line of cargo's output says something about a failure.
+fn tells(line: &str) -> bool {
+    const SILENT: [&str; 9] = [
+        "Compiling ",
+        "Checking ",
+        "Downloading ",
+        "Downloaded ",
+        "Finished ",
+        "Running ",
+        "Doc-tests ",
+        "running ",
+        "test result: ok",
+    ];
+    let line = line.trim();
+    let passed =
+        line.starts_with("test ") && (line.ends_with("... ok") || line.ends_with("... ignored"));
+    !(line.is_empty() || passed || SILENT.iter().any(|start| line.starts_with(start)))
 }
 
 /// The sums of all `test result:` lines.
@@ -95,6 +119,22 @@ fn counts(stdout: &str) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_what_is_shown() {
+        let all = "   Compiling x86 v0.1.0\n     Running tests/a.rs (target/a)\nrunning 2 tests\n\
+            test a ... ok\ntest b ... FAILED\nthread 'b' panicked at src/a.rs:3\n\n\
+            test result: FAILED. 1 passed; 1 failed\n   Doc-tests x86\n";
+        let shown: Vec<&str> = all.lines().filter(|line| tells(line)).collect();
+        assert_eq!(
+            shown,
+            [
+                "test b ... FAILED",
+                "thread 'b' panicked at src/a.rs:3",
+                "test result: FAILED. 1 passed; 1 failed"
+            ]
+        );
+    }
 
     #[test]
     fn results_are_summed() {

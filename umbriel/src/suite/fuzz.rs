@@ -1,14 +1,18 @@
 //! Bounded fuzzing of everything that reads bytes from outside.
 //!
-//! Runs on the stable toolchain: `cargo fuzz run --sanitizer none`. Targets
-//! are found in `fuzz/fuzz_targets`, so a new one needs no entry here.
+//! The targets are those of `cargo fuzz`, built here with the same flags as by
+//! `cargo fuzz build --sanitizer none`: that works on the stable toolchain, and
+//! spares a bare machine the installation of cargo-fuzz. Targets are found in
+//! `fuzz/fuzz_targets`, so a new one needs no entry here.
 
+use std::env::consts::ARCH;
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
-use crate::error::{Error, Result};
 use crate::repository::Repository;
-use crate::suite::{Case, cargo};
-use crate::tools::{self, Need};
+use crate::suite::cargo::{case, command_case};
+use crate::suite::{Case, Verdict};
 
 /// The group's name.
 pub const GROUP: &str = "fuzz";
@@ -17,26 +21,84 @@ pub const GROUP: &str = "fuzz";
 const SECONDS: u32 = 5;
 const LONG_SECONDS: u32 = 120;
 
-/// One case for each target.
+/// Coverage counters and comparison hooks for libFuzzer.
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0 \
+    -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks";
+
+/// The build, and one case for each target.
 pub fn cases(repository: &Repository, long: bool) -> Vec<Case<'_>> {
     let seconds = if long { LONG_SECONDS } else { SECONDS };
-    // A count bounds a fast target, the time a slow one.
-    let time = format!("-max_total_time={seconds}");
-    let case = |target: &String| {
-        let arguments = [
-            "fuzz",
-            "run",
-            "--sanitizer",
-            "none",
-            target,
-            "--",
-            &time,
-            "-seed=1",
-            "-verbosity=0",
-        ];
-        cargo::case(repository, GROUP, target, &arguments, Vec::new())
-    };
-    targets(repository).iter().map(case).collect()
+    let mut cases = vec![build(repository)];
+    for target in targets(repository) {
+        let name = target.clone();
+        let run = command_case(GROUP, &name, move || fuzzer(repository, &target, seconds));
+        cases.push(Case {
+            work: with_directory(results(repository, &name), run.work),
+            ..run
+        });
+    }
+    cases
+}
+
+/// Instruments for the host by name: flags for a named target leave build
+/// scripts alone.
+fn host() -> String {
+    format!("{ARCH}-unknown-linux-gnu")
+}
+
+fn build(repository: &Repository) -> Case<'_> {
+    let target_directory = repository.target("fuzz").display().to_string();
+    let arguments = [
+        "build",
+        "--release",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--bins",
+    ];
+    let place = ["--target", &host(), "--target-dir", &target_directory];
+    let flags = vec![("RUSTFLAGS".to_owned(), FLAGS.into())];
+    case(
+        repository,
+        GROUP,
+        "build",
+        &[&arguments[..], &place].concat(),
+        flags,
+    )
+}
+
+fn fuzzer(repository: &Repository, target: &str, seconds: u32) -> Command {
+    let results = results(repository, target);
+    let mut command = Command::new(
+        repository
+            .target("fuzz")
+            .join(host())
+            .join("release")
+            .join(target),
+    );
+    command
+        .current_dir(repository.root())
+        .arg(results.join("corpus"))
+        .arg(format!("-artifact_prefix={}/", results.display()))
+        .arg(format!("-max_total_time={seconds}"))
+        .args(["-seed=1", "-verbosity=0"]);
+    command
+}
+
+/// Where a target's corpus and the inputs that break it are kept.
+fn results(repository: &Repository, target: &str) -> PathBuf {
+    repository.target(&format!("umbriel/fuzz/{target}"))
+}
+
+type Work<'a> = Box<dyn Fn() -> Verdict + Send + Sync + 'a>;
+
+/// `work`, once the directory for its corpus is there.
+fn with_directory(results: PathBuf, work: Work<'_>) -> Work<'_> {
+    Box::new(move || match fs::create_dir_all(results.join("corpus")) {
+        Ok(()) => work(),
+        Err(error) => Verdict::fail(format!("cannot create {}: {error}", results.display())),
+    })
 }
 
 fn targets(repository: &Repository) -> Vec<String> {
@@ -50,12 +112,4 @@ fn targets(repository: &Repository) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-/// Sees to it that cargo-fuzz and its compiler are there.
-///
-/// # Errors
-/// What is missing.
-pub fn require(yes: bool) -> Result<()> {
-    tools::require(&[Need::Fuzz], yes).map_err(|error| Error::new(format!("fuzzing: {error}")))
 }
