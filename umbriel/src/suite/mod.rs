@@ -6,6 +6,7 @@
 //! uses all processors; boot cases run two at a time.
 
 pub mod bare;
+pub mod bench;
 pub mod boot;
 pub mod cargo;
 pub mod expected;
