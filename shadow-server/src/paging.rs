@@ -1,11 +1,14 @@
 //! The shadow MMU with its memory and capabilities, and the CPU's view of it.
 
+use core::sync::atomic::AtomicU8;
+
 use shadow_core::{
     Access, FaultOutcome, MapError, PagingContext, ShadowMmu, SpaceId, Translation, VcpuId,
 };
 use vcpu::{AccessKind, Machine, RegisterSet, Registers, VcpuState};
 use x86::{
-    Cr0, Gfn, Gpa, GuestMemory, Gva, PAGE_SIZE, PHYSICAL_ADDRESS_BITS, PageFault, PageFaultCode,
+    Cr0, Gfn, Gpa, GuestMemory, Gva, OutsideRam, PAGE_SIZE, PHYSICAL_ADDRESS_BITS, PageFault,
+    PageFaultCode,
 };
 
 use crate::caps::Caps;
@@ -42,6 +45,37 @@ impl Paging {
     pub fn fault(&mut self, cpu: &PagingContext, gva: Gva, access: Access) -> FaultOutcome {
         self.mmu
             .handle_fault(cpu, gva, access, &self.memory, &mut self.caps)
+    }
+
+    /// Writes guest memory: the one door through which servers and devices do,
+    /// so that no table changes unnoticed. Outside RAM nothing is written.
+    ///
+    /// # Errors
+    /// [`MapError`] if the shadow of a table could not follow; the guest must
+    /// not run on then.
+    pub fn write(&mut self, gpa: Gpa, bytes: &[u8]) -> Result<Result<(), OutsideRam>, MapError> {
+        let written = self.memory.write(gpa, bytes);
+        self.written(gpa, bytes.len())?;
+        Ok(written)
+    }
+
+    /// As [`Self::write`], from an area that others may change meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub fn write_shared(
+        &mut self,
+        gpa: Gpa,
+        area: &[AtomicU8],
+    ) -> Result<Result<(), OutsideRam>, MapError> {
+        let written = self.memory.write_shared(gpa, area);
+        self.written(gpa, area.len())?;
+        Ok(written)
+    }
+
+    fn written(&mut self, gpa: Gpa, length: usize) -> Result<(), MapError> {
+        self.mmu
+            .guest_written(gpa, length as u64, &self.memory, &mut self.caps)
     }
 
     /// Makes the space for `cpu` ready to run in.
@@ -117,7 +151,7 @@ impl<'p> Mmu<'p> {
         gva: Gva,
         length: usize,
         access: vcpu::Access,
-        mut piece: impl FnMut(&Window, Place, core::ops::Range<usize>),
+        mut piece: impl FnMut(&mut Paging, Place, core::ops::Range<usize>),
     ) -> Result<(), PageFault> {
         let mut done = 0;
         while done < length {
@@ -125,7 +159,7 @@ impl<'p> Mmu<'p> {
             let in_page = (PAGE_SIZE - at.page_offset()) as usize;
             let end = length.min(done + in_page);
             let place = self.place(at, access)?;
-            piece(&self.paging.memory, place, done..end);
+            piece(self.paging, place, done..end);
             done = end;
         }
         Ok(())
@@ -142,10 +176,10 @@ impl Machine for Mmu<'_> {
     }
 
     fn read(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
-        self.pages(gva, bytes.len(), access, |memory, place, range| {
+        self.pages(gva, bytes.len(), access, |paging, place, range| {
             let bytes = &mut bytes[range];
             let read = match place {
-                Place::Ram(gpa) => memory.read(gpa, bytes).is_ok(),
+                Place::Ram(gpa) => paging.memory.read(gpa, bytes).is_ok(),
                 Place::Nothing => false,
             };
             if !read {
@@ -156,12 +190,15 @@ impl Machine for Mmu<'_> {
 
     fn write(&mut self, gva: Gva, bytes: &[u8], access: vcpu::Access) -> Result<(), PageFault> {
         self.probe(gva, bytes.len(), access)?;
-        self.pages(gva, bytes.len(), access, |memory, place, range| {
+        let mut failed = false;
+        let written = self.pages(gva, bytes.len(), access, |paging, place, range| {
             if let Place::Ram(gpa) = place {
                 // The translation was to RAM; a write elsewhere is dropped.
-                let _ = memory.write(gpa, &bytes[range]);
+                failed |= paging.write(gpa, &bytes[range]).is_err();
             }
-        })
+        });
+        self.failed |= failed;
+        written
     }
 
     fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
@@ -174,24 +211,21 @@ impl Machine for Mmu<'_> {
 
     fn cr3_loaded(&mut self, state: &VcpuState) {
         self.cpu = context(self.cpu.vcpu, state);
-        let result = self.paging.mmu.load_cr3(&self.cpu, &mut self.paging.caps);
+        let Paging { mmu, caps, memory } = &mut *self.paging;
+        let result = mmu.load_cr3(&self.cpu, memory, caps);
         self.note(result);
     }
 
     fn invalidate(&mut self, gva: Gva) {
-        let result = self
-            .paging
-            .mmu
-            .invlpg(&self.cpu, gva, &mut self.paging.caps);
+        let Paging { mmu, caps, memory } = &mut *self.paging;
+        let result = mmu.invlpg(&self.cpu, gva, memory, caps);
         self.note(result);
     }
 
     fn paging_mode_changed(&mut self, state: &VcpuState) {
         self.cpu = context(self.cpu.vcpu, state);
-        let result = self
-            .paging
-            .mmu
-            .paging_mode_changed(&self.cpu, &mut self.paging.caps);
+        let Paging { mmu, caps, memory } = &mut *self.paging;
+        let result = mmu.paging_mode_changed(&self.cpu, memory, caps);
         self.note(result);
     }
 }

@@ -6,6 +6,7 @@ use sel4::MessageInfo;
 use x86::{Gpa, GuestMemory};
 
 use crate::pages::Bounce;
+use crate::paging::Paging;
 use crate::window::Window;
 use protocol::counters::Server;
 
@@ -47,7 +48,7 @@ pub fn read(memory: &Window, bounce: &Bounce, gpa: u64, length: u64) -> Answer {
 
 /// Copies bytes in; `length` is at most the bounce area's.
 pub fn write(
-    memory: &Window,
+    paging: &mut Paging,
     bounce: &Bounce,
     (gpa, length): (u64, u64),
     inline: [u64; 2],
@@ -55,11 +56,15 @@ pub fn write(
     let (gpa, length) = (Gpa::new(gpa), length as usize);
     let words = inline.map(u64::to_le_bytes);
     let written = match words.as_flattened().get(..length) {
-        Some(bytes) => memory.write(gpa, bytes),
+        Some(bytes) => paging.write(gpa, bytes),
         None => match bounce.bytes().get(..length) {
-            Some(area) => memory.write_shared(gpa, area),
+            Some(area) => paging.write_shared(gpa, area),
             None => return refuse(),
         },
     };
-    bare(if written.is_ok() { WRITE } else { OUTSIDE_RAM })
+    match written {
+        Ok(Ok(())) => bare(WRITE),
+        Ok(Err(_)) => bare(OUTSIDE_RAM),
+        Err(_) => refuse(),
+    }
 }

@@ -8,7 +8,7 @@ use protocol::request::Request;
 use protocol::startup::Startup;
 use sel4::runtime::StartupPage;
 use sel4::{Fault, MessageInfo, RecvWithMRs, cap, fault, ipc_buffer};
-use shadow_core::{Access, FaultOutcome, ShadowMmu, Storage, VcpuId};
+use shadow_core::{Access, FaultOutcome, Policy, ShadowMmu, Storage, VcpuId};
 use system::address_map::MAX_VCPUS;
 use system::cspace;
 use vcpu::{Outcome, RegisterSet, Registers, Trap, TripleFault, VcpuState};
@@ -69,6 +69,7 @@ fn main(page: StartupPage) -> ! {
     let memory = unsafe { Window::new(startup.memory_bytes) };
     let mut mmu = ShadowMmu::new(
         Storage::carve(metadata, pools(startup)).expect("enough metadata for the pools"),
+        Policy::DEFAULT,
     );
     for range in startup.read_only() {
         let first = Gfn::new(range.start >> 12);
@@ -128,7 +129,8 @@ impl Server {
         let context = vcpu.context();
         // A guest whose first space cannot be made does not run; the counters
         // say that an invocation failed.
-        let _ = self.paging.mmu.load_cr3(&context, &mut self.paging.caps);
+        let Paging { mmu, caps, memory } = &mut self.paging;
+        let _ = mmu.load_cr3(&context, memory, caps);
         let _: Next = self.resume(0, Release::Write);
     }
 
@@ -236,10 +238,8 @@ impl Server {
     fn guest_fault(&mut self, index: usize, fault: PageFault) -> Next {
         process::count(Counter::InjectedPageFaults);
         let cpu = self.vcpus[index].context();
-        let dropped =
-            self.paging
-                .mmu
-                .page_fault_delivered(&cpu, fault.address, &mut self.paging.caps);
+        let Paging { mmu, caps, memory } = &mut self.paging;
+        let dropped = mmu.page_fault_delivered(&cpu, fault.address, memory, caps);
         if dropped.is_err() {
             return self.stop_at(index, |rip| exit::Exit::Unsupported { rip, bytes: 0 });
         }
@@ -363,6 +363,7 @@ impl Server {
 
     /// A message of the vmm.
     fn request(&mut self, message: &RecvWithMRs) -> Next {
+        process::count(Counter::Requests);
         match Request::decode(message.info.label(), message.info.length(), message.msg) {
             Some(Request::NextExit) => self.next_exit(),
             Some(Request::Complete { vcpu, completion }) => self.complete(vcpu, completion),
@@ -377,7 +378,7 @@ impl Server {
                 length,
                 inline,
             }) => Next::Reply(requests::write(
-                &self.paging.memory,
+                &mut self.paging,
                 &self.bounce,
                 (gpa, length),
                 inline,

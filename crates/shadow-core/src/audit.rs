@@ -68,7 +68,7 @@ fn check(holds: bool, invariant: Invariant, place: impl Into<u64>) -> Result<(),
 
 const BELOW_ROOT: [Level; 3] = [Level::L1, Level::L2, Level::L3];
 
-impl ShadowMmu<'_> {
+impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Checks every invariant over all records; linear in their number.
     ///
     /// # Errors

@@ -32,6 +32,32 @@ counters! {
     fault_wp0,
     /// Walks given up because entries kept changing.
     inconsistent_gwalk,
+    /// Frames that became tables with instances.
+    promote,
+    /// Tables that went out of sync.
+    unsync,
+    /// Out-of-sync pages resynced because their slot was needed.
+    unsync_evict,
+    /// Out-of-sync pages resynced in full.
+    resync,
+    /// Out-of-sync pages synced for one root, which stayed out of sync.
+    resync_only,
+    /// Writable mappings of out-of-sync pages recorded.
+    oos_fixup_add,
+    /// Writable mappings made read-only because their fixup was needed.
+    oos_fixup_evict,
+    /// Resyncs that found a writable mapping without a fixup, and revoked.
+    writeable_bf_1,
+    /// Entries used with another value than the snapshot's.
+    diverged,
+    /// Instances made stale because their table was written and none was loaded.
+    stale,
+    /// Leaves mapped again by a resync or INVLPG.
+    derive,
+    /// Leaves mapped beside the one that faulted.
+    prefault,
+    /// Writes of servers to synced tables.
+    server_write,
     /// Shadow tables linked.
     alloc,
     /// Shadow tables taken from a place in use, since none was free.

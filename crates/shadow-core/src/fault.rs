@@ -3,7 +3,8 @@
 use x86::{Gfn, Gpa, GuestMemory, Gva, PageFault};
 
 use crate::context::{Access, PagingContext, View};
-use crate::frames::{FrameKind, HostMap};
+use crate::copies::Claim;
+use crate::frames::{FrameKind, HostMap, Tracking};
 use crate::leaf::Leaf;
 use crate::mappings::{MapError, Mappings};
 use crate::mmu::ShadowMmu;
@@ -75,6 +76,10 @@ pub enum Translation {
     Retry,
 }
 
+/// Walks of one fault: two for each of promotion and unsync of two pages, and
+/// some for siblings.
+const ROUNDS: u32 = 6;
+
 /// What the host says to a walk that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
@@ -105,7 +110,7 @@ fn compose(walk: &GuestWalk, kind: FrameKind, view: View, access: Access) -> boo
     allowed && walk.dirty && kind == FrameKind::Ram
 }
 
-impl ShadowMmu<'_> {
+impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Handles a page fault that a vCPU took in its active space: fills the
     /// shadow if the guest's tables allow the access, and says else what the
     /// guest gets. Sets A and D in the guest's tables as hardware does.
@@ -119,69 +124,105 @@ impl ShadowMmu<'_> {
         caps: &mut impl Mappings,
     ) -> FaultOutcome {
         self.counters.fault += 1;
+        for _ in 0..ROUNDS {
+            if let Some(outcome) = self.handle_once(cpu, gva, access, memory, caps) {
+                return outcome;
+            }
+        }
+        self.counters.inconsistent_gwalk += 1;
+        FaultOutcome::Retry
+    }
+
+    /// One round; `None` if the tables must be walked again.
+    #[inline(always)] // the first round is the fault path
+    fn handle_once(
+        &mut self,
+        cpu: &PagingContext,
+        gva: Gva,
+        access: Access,
+        memory: &impl GuestMemory,
+        caps: &mut impl Mappings,
+    ) -> Option<FaultOutcome> {
         let walk = match walk(memory, &self.frames, cpu, gva, access) {
             Ok(walk) => walk,
-            Err(failure) => return self.refuse(failure),
+            Err(failure) => return Some(self.refuse(failure)),
         };
         let kind = match decide(&walk, &self.frames, access) {
             Decision::Map(kind) => kind,
             Decision::NotRam => {
                 self.counters.fault_mmio += 1;
-                return FaultOutcome::NotRam {
+                return Some(FaultOutcome::NotRam {
                     gpa: byte(&walk, gva),
                     access,
-                };
+                });
             }
             Decision::ReadOnlyMemory => {
                 self.counters.fault_read_only += 1;
-                return FaultOutcome::ReadOnlyMemory {
+                return Some(FaultOutcome::ReadOnlyMemory {
                     gpa: byte(&walk, gva),
-                };
+                });
             }
         };
         let writable = compose(&walk, kind, cpu.view(), access);
-        self.apply(cpu, gva, access, &walk, writable, caps)
+        match self.apply(cpu, gva, access, &walk, writable, memory, caps) {
+            Ok(outcome) => outcome,
+            Err(error) => Some(FaultOutcome::Failed(error)),
+        }
     }
 
-    /// Makes the shadow agree with a walk.
+    /// Makes the shadow agree with a walk; `None` if something changed that
+    /// asks for another one.
     #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one fault")]
     fn apply<C: Mappings>(
         &mut self,
         cpu: &PagingContext,
         gva: Gva,
         access: Access,
         walk: &GuestWalk,
-        writable: bool,
+        may_write: bool,
+        memory: &impl GuestMemory,
         caps: &mut C,
-    ) -> FaultOutcome {
+    ) -> Result<Option<FaultOutcome>, MapError> {
         let Some(space) = self.spaces.active_for(cpu) else {
-            return FaultOutcome::NotActive;
+            return Ok(Some(FaultOutcome::NotActive));
         };
         if gva.page_base().get() >= C::TOP {
-            return FaultOutcome::Unmappable { gva };
+            return Ok(Some(FaultOutcome::Unmappable { gva }));
         }
         // `decide` has shown that the frame is RAM, so its number is small.
+        let frame = walk.gfn.get() as u32;
+        let tracking = self.frames.tracking(frame);
+        // Tables are mapped writable on demand only.
+        let writable = may_write && (access.is_write() || tracking == Tracking::Plain);
+        if writable && tracking == Tracking::Synced {
+            let on_path = self.is_on_path(frame, cpu.root, &walk.origins);
+            if self.prepare_write(cpu.vcpu, frame, on_path, memory, caps)? {
+                return Ok(None);
+            }
+        }
+        let Some(table) = self.instance_for(space, gva, &walk.origins, caps)? else {
+            return Ok(None);
+        };
+        if self.frames.any_out_of_sync() {
+            self.note_used(cpu.root, gva, walk);
+            if writable {
+                self.add_fixup(frame, Claim::new(space, gva.page_base()), caps)?;
+            }
+        }
         let leaf = Leaf {
-            frame: walk.gfn.get() as u32,
+            frame,
             writable,
             write_fault: access.is_write(),
         };
-        let filled = self
-            .instance_for(space, gva, &walk.origins, caps)
-            .and_then(|table| self.fill(space, gva, table, leaf, caps));
-        match filled {
-            Ok(healed) => {
-                self.counters.fault_fixed += 1;
-                self.counters.fault_wp0 +=
-                    u64::from(writable && !walk.rights.contains(Rights::WRITE));
-                FaultOutcome::Filled {
-                    gfn: walk.gfn,
-                    writable,
-                    healed,
-                }
-            }
-            Err(error) => FaultOutcome::Failed(error),
-        }
+        let healed = self.fill(space, gva, table, leaf, caps)?;
+        self.counters.fault_fixed += 1;
+        self.counters.fault_wp0 += u64::from(writable && !walk.rights.contains(Rights::WRITE));
+        Ok(Some(FaultOutcome::Filled {
+            gfn: walk.gfn,
+            writable,
+            healed,
+        }))
     }
 
     #[cold]

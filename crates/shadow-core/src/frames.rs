@@ -22,6 +22,21 @@ pub trait HostMap {
 }
 
 const READ_ONLY: u8 = 1 << 0;
+/// The frame is a table with instances, and nothing maps it writable.
+const SYNCED: u8 = 1 << 1;
+/// The frame is a table with instances that the guest may write.
+const OUT_OF_SYNC: u8 = 1 << 2;
+
+/// How a frame is tracked as a guest table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracking {
+    /// No instance was built from it.
+    Plain,
+    /// Instances were built from it, and no mapping of it is writable.
+    Synced,
+    /// Instances were built from it, and the guest may be writing it.
+    OutOfSync,
+}
 
 /// Record of one guest frame. All-zero is a fresh frame of plain RAM.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -29,29 +44,38 @@ const READ_ONLY: u8 = 1 << 0;
 pub struct FrameRecord {
     /// First extra copy of the frame's cap, plus one; 0 if only the spare exists.
     pub(crate) extras: u32,
+    /// First instance built from the frame as a table; 0 if none.
+    pub(crate) instances: u32,
     /// Extra copies in that chain.
     pub(crate) extra_count: u8,
     /// Place in the chain of the next copy to evict.
     pub(crate) evict: u8,
     flags: u8,
-    _reserved: u8,
+    /// Number of its out-of-sync page, while it is out of sync.
+    slot: u8,
 }
 
 /// The frames of guest RAM, `[0, len)`.
 pub(crate) struct Frames<'a> {
     records: &'a mut [FrameRecord],
+    /// How many are out of sync.
+    out_of_sync: u32,
 }
 
 impl<'a> Frames<'a> {
     pub(crate) fn new(records: &'a mut [FrameRecord]) -> Self {
         records.fill(FrameRecord {
             extras: 0,
+            instances: 0,
             extra_count: 0,
             evict: 0,
             flags: 0,
-            _reserved: 0,
+            slot: 0,
         });
-        Self { records }
+        Self {
+            records,
+            out_of_sync: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -65,6 +89,57 @@ impl<'a> Frames<'a> {
 
     pub(crate) fn record_mut(&mut self, frame: u32) -> &mut FrameRecord {
         &mut self.records[frame as usize]
+    }
+
+    /// The number of a RAM frame.
+    #[inline]
+    pub(crate) fn number(&self, gfn: Gfn) -> Option<u32> {
+        (gfn.get() < self.records.len() as u64).then_some(gfn.get() as u32)
+    }
+
+    /// Whether any frame is out of sync.
+    #[inline]
+    pub(crate) fn any_out_of_sync(&self) -> bool {
+        self.out_of_sync != 0
+    }
+
+    #[inline]
+    pub(crate) fn tracking(&self, frame: u32) -> Tracking {
+        let flags = self.record(frame).flags;
+        if flags & OUT_OF_SYNC != 0 {
+            Tracking::OutOfSync
+        } else if flags & SYNCED != 0 {
+            Tracking::Synced
+        } else {
+            Tracking::Plain
+        }
+    }
+
+    /// The number of the out-of-sync page of a frame that has one.
+    #[inline]
+    pub(crate) fn out_of_sync_page(&self, frame: u32) -> Option<u8> {
+        let record = self.record(frame);
+        (record.flags & OUT_OF_SYNC != 0).then_some(record.slot)
+    }
+
+    pub(crate) fn set_synced(&mut self, frame: u32) {
+        self.set_tracking(frame, SYNCED);
+    }
+
+    pub(crate) fn set_plain(&mut self, frame: u32) {
+        self.set_tracking(frame, 0);
+    }
+
+    pub(crate) fn set_out_of_sync(&mut self, frame: u32, page: u8) {
+        self.set_tracking(frame, OUT_OF_SYNC);
+        self.record_mut(frame).slot = page;
+    }
+
+    fn set_tracking(&mut self, frame: u32, bit: u8) {
+        let record = self.record_mut(frame);
+        let before = u32::from(record.flags & OUT_OF_SYNC != 0);
+        record.flags = record.flags & !(SYNCED | OUT_OF_SYNC) | bit;
+        self.out_of_sync = self.out_of_sync - before + u32::from(bit == OUT_OF_SYNC);
     }
 
     /// Marks RAM frames `[first, first + count)` read-only; frames outside RAM

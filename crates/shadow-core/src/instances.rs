@@ -46,9 +46,9 @@ const EMPTYING_BUDGET: u16 = 32;
 
 const BELOW_ROOT: [Level; 3] = [Level::L3, Level::L2, Level::L1];
 
-impl ShadowMmu<'_> {
+impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// The level-1 instance for `gva`, its path built from `origins` (by level
-    /// from 1).
+    /// from 1). `None`: a frame became a table, so walk again.
     #[inline]
     pub(crate) fn instance_for(
         &mut self,
@@ -56,18 +56,23 @@ impl ShadowMmu<'_> {
         gva: Gva,
         origins: &[Origin; 3],
         caps: &mut impl Mappings,
-    ) -> Result<u16, MapError> {
+    ) -> Result<Option<u16>, MapError> {
         let last = &self.last;
         if last.prefix == LastPath::prefix_of(gva)
             && last.space == space
             && last.origins == *origins
         {
-            return Ok(last.table);
+            return Ok(Some(last.table));
         }
+        let promoted = self.counters.promote;
+        self.track_root(space, caps)?;
         let mut parent = space.0;
         for level in BELOW_ROOT {
             parent =
                 self.instance_below(space, level, parent, gva, origins[level as usize - 1], caps)?;
+        }
+        if self.counters.promote != promoted {
+            return Ok(None);
         }
         self.last = LastPath {
             space,
@@ -75,7 +80,7 @@ impl ShadowMmu<'_> {
             origins: *origins,
             table: parent,
         };
-        Ok(parent)
+        Ok(Some(parent))
     }
 
     /// The instance of `level` for `gva` below `parent`, as `origin` wants it.
@@ -96,7 +101,9 @@ impl ShadowMmu<'_> {
             if self.tables.used(level, child) == 0 {
                 self.counters.retag += 1;
                 self.last = LastPath::NONE;
-                self.tables.set_origin(level, child, origin);
+                self.track(origin, caps)?;
+                self.tables
+                    .set_origin(&mut self.frames, level, child, origin);
                 return Ok(child);
             }
             self.drop_subtree(level, child, caps)?;
@@ -114,6 +121,10 @@ impl ShadowMmu<'_> {
         caps: &mut impl Mappings,
     ) -> Result<u16, MapError> {
         let index = self.reserve_table(level, caps)?;
+        if let Err(error) = self.track(origin, caps) {
+            self.tables.give_free(level, index);
+            return Err(error);
+        }
         let covers = level.span() << 9;
         let va = Gva::new(gva.get() & !(covers - 1));
         if let Err(error) = caps.map_table(
@@ -128,7 +139,9 @@ impl ShadowMmu<'_> {
             return Err(error);
         }
         self.counters.alloc += 1;
-        self.tables.link(level, index, space, parent, va, origin);
+        self.tables.link(level, index, space, parent, va);
+        self.tables
+            .set_origin(&mut self.frames, level, index, origin);
         Ok(index)
     }
 
@@ -171,7 +184,7 @@ impl ShadowMmu<'_> {
         })?;
         self.counters.drop_subtree += 1;
         self.last = LastPath::NONE;
-        self.tables.unlink(level, index);
+        self.tables.unlink(&mut self.frames, level, index);
         Ok(())
     }
 

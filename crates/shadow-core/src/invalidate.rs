@@ -1,18 +1,22 @@
 //! Events that flush a TLB: CR3 loads, INVLPG, page faults, mode changes.
 //!
-//! A leaf is filled from one full walk of live memory, so it is what a TLB
-//! could hold, and stays so until one of these events. Upper instances hold no
-//! rights and are compared with each walk (R1), so no paging-structure cache
-//! outlives a change for new fills.
+//! Every leaf comes from one full walk, with the rights of all levels combined,
+//! and upper instances are compared with each walk (R1). So no shadow state acts
+//! as a paging-structure cache, and INVLPG has nothing to do for upper levels.
 
-use x86::{Gfn, Gva, Level};
+use x86::{Gfn, GuestMemory, Gva, Level};
 
 use crate::context::PagingContext;
 use crate::mappings::{MapError, Mappings, SpaceId};
 use crate::mmu::ShadowMmu;
 use crate::spaces::SpaceKey;
+use crate::tracking::TableRef;
 
-impl ShadowMmu<'_> {
+/// Stale instances of a space that are emptied one by one; with more, the whole
+/// space is.
+const STALE_DROPPED_SINGLY: u32 = 8;
+
+impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// The space for the context's guest root and view, in which its vCPU
     /// shall run from now on. Call it when CPL or CR0.WP changed; for MOV CR3
     /// call [`Self::load_cr3`].
@@ -24,9 +28,7 @@ impl ShadowMmu<'_> {
         cpu: &PagingContext,
         caps: &mut impl Mappings,
     ) -> Result<SpaceId, MapError> {
-        if let Some(space) = self.spaces.active_for(cpu)
-            && !self.spaces.is_stale(space)
-        {
+        if let Some(space) = self.spaces.active_for(cpu) {
             return Ok(space);
         }
         self.spaces.set_active(cpu.vcpu, None);
@@ -35,9 +37,8 @@ impl ShadowMmu<'_> {
             Some(space) => space,
             None => self.recycle_space(key, caps)?,
         };
-        if self.spaces.is_stale(space) {
-            self.empty(space, caps)?;
-        }
+        self.drop_stale(space, caps)?;
+        self.track_root(space, caps)?;
         self.spaces.set_active(cpu.vcpu, Some(space));
         Ok(space)
     }
@@ -55,61 +56,80 @@ impl ShadowMmu<'_> {
         let space = self.spaces.least_recent().ok_or(none)?;
         if self.spaces.key(space) != SpaceKey::NONE {
             self.counters.space_recycled += 1;
-            self.spaces.set_stale(space, true);
             self.empty(space, caps)?;
         }
+        self.tables
+            .forget_origin(&mut self.frames, Level::L4, space.0);
         self.spaces.set_key(space, key);
         Ok(space)
     }
 
+    /// Drops all leaves of a space; nothing in it is stale then.
     fn empty(&mut self, space: SpaceId, caps: &mut impl Mappings) -> Result<(), MapError> {
         self.empty_space(space, caps)?;
         self.counters.space_emptied += 1;
-        self.spaces.set_stale(space, false);
+        while let Some(table) = self.tables.first_stale(space) {
+            self.tables
+                .forget_origin(&mut self.frames, table.level, table.index);
+        }
         Ok(())
     }
 
-    /// MOV CR3: every view of the loaded root starts empty. `cpu` holds the
-    /// new root. Views other than the current one are emptied when they are
-    /// activated. (Global pages are dropped too, which a TLB may do.)
+    /// Empties the stale instances of a space (R6).
+    fn drop_stale(&mut self, space: SpaceId, caps: &mut impl Mappings) -> Result<(), MapError> {
+        let mut left = STALE_DROPPED_SINGLY;
+        while let Some(TableRef { level, index }) = self.tables.first_stale(space) {
+            if left == 0 || level == Level::L4 {
+                return self.empty(space, caps);
+            }
+            left -= 1;
+            if level == Level::L1 {
+                self.empty_table(index, caps)?;
+            } else if self.tables.used(level, index) != 0 {
+                self.drop_subtree(level, index, caps)?;
+            }
+            self.tables.forget_origin(&mut self.frames, level, index);
+        }
+        Ok(())
+    }
+
+    /// MOV CR3: nothing older than this load stays reachable for the vCPU, in
+    /// any view of the new root, which `cpu` holds. What the vCPU let go out of
+    /// sync is resynced, what others did is checked for this root. (Global
+    /// pages are no exception, which a TLB may do.)
     ///
     /// # Errors
-    /// [`MapError`] as for [`Self::activate`].
+    /// [`MapError`] as for [`Self::activate`]; repeat it before the guest runs.
     pub fn load_cr3(
         &mut self,
         cpu: &PagingContext,
+        memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<SpaceId, MapError> {
-        self.mark_stale(|root| root == cpu.root);
+        self.resync_own(cpu.vcpu, memory, caps)?;
+        self.sync_contents(cpu.root, memory, caps)?;
         self.activate(cpu, caps)
     }
 
-    /// CR0.PG, CR4 or EFER changed: everything is dropped. (A change of CR0.WP
-    /// alone only changes the view: call [`Self::activate`].)
+    /// CR0.PG, CR4 or EFER changed: everything is brought in step. (A change of
+    /// CR0.WP alone only changes the view: call [`Self::activate`].)
     ///
     /// # Errors
-    /// [`MapError`] as for [`Self::activate`].
+    /// [`MapError`] as for [`Self::load_cr3`].
     pub fn paging_mode_changed(
         &mut self,
         cpu: &PagingContext,
+        memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<SpaceId, MapError> {
-        self.mark_stale(|_| true);
+        self.resync_all(memory, caps)?;
         self.activate(cpu, caps)
     }
 
-    fn mark_stale(&mut self, concerns: impl Fn(Gfn) -> bool) {
-        for space in self.spaces.ids() {
-            let key = self.spaces.key(space);
-            if key != SpaceKey::NONE && concerns(key.root()) {
-                self.spaces.set_stale(space, true);
-            }
-        }
-    }
-
-    /// INVLPG: drops the page of `gva` in every view of the current root, and
-    /// the whole guest superpage where one was splintered there. Addresses that
-    /// are not canonical are ignored, as hardware does.
+    /// INVLPG: in every view of the current root, the page of `gva` is dropped,
+    /// or mapped as the tables say now, and the whole guest superpage dropped
+    /// where one was splintered there. Addresses that are not canonical are
+    /// ignored, as hardware does.
     ///
     /// # Errors
     /// [`MapError`] if the kernel refuses: the page may still be mapped, and
@@ -118,10 +138,13 @@ impl ShadowMmu<'_> {
         &mut self,
         cpu: &PagingContext,
         gva: Gva,
+        memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
         self.counters.invlpg += 1;
-        self.drop_in_all_views(cpu.root, gva, caps).map(|_| ())
+        let memory = self.policy.derive.then_some(memory);
+        self.drop_in_all_views(cpu.root, gva, memory, caps)
+            .map(|_| ())
     }
 
     /// To be called before #PF at `gva` is delivered: the fault itself
@@ -133,9 +156,11 @@ impl ShadowMmu<'_> {
         &mut self,
         cpu: &PagingContext,
         gva: Gva,
+        memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
-        let dropped = self.drop_in_all_views(cpu.root, gva, caps)?;
+        let none = Some(memory).filter(|_| false);
+        let dropped = self.drop_in_all_views(cpu.root, gva, none, caps)?;
         self.counters.pf_zap += u64::from(dropped);
         Ok(())
     }
@@ -144,6 +169,7 @@ impl ShadowMmu<'_> {
         &mut self,
         root: Gfn,
         gva: Gva,
+        memory: Option<&impl GuestMemory>,
         caps: &mut impl Mappings,
     ) -> Result<bool, MapError> {
         if !gva.is_canonical() {
@@ -153,17 +179,19 @@ impl ShadowMmu<'_> {
         for space in self.spaces.ids() {
             let key = self.spaces.key(space);
             if key != SpaceKey::NONE && key.root() == root {
-                dropped |= self.drop_address(space, gva, caps)?;
+                dropped |= self.drop_address(space, gva, memory, caps)?;
             }
         }
         Ok(dropped)
     }
 
-    /// Drops what `space` holds for `gva`; `true` if there was anything.
+    /// Drops what `space` holds for `gva`, or, with `memory`, makes it what a walk
+    /// gives now; `true` if there was anything.
     fn drop_address(
         &mut self,
         space: SpaceId,
         gva: Gva,
+        memory: Option<&impl GuestMemory>,
         caps: &mut impl Mappings,
     ) -> Result<bool, MapError> {
         let Some(pdpt) = self.tables.child(Level::L4, space.0, Level::L4.index(gva)) else {
@@ -187,6 +215,9 @@ impl ShadowMmu<'_> {
             self.empty_table(table, caps)?;
             return Ok(true);
         }
-        self.drop_leaf(table, Level::L1.index(gva), caps)
+        match memory {
+            Some(memory) => self.refresh_leaf(table, Level::L1.index(gva), memory, caps),
+            None => self.drop_leaf(table, Level::L1.index(gva), caps),
+        }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Leaf {
     pub write_fault: bool,
 }
 
-impl ShadowMmu<'_> {
+impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Makes the entry of `gva` in the level-1 table `table` the leaf wanted.
     /// `true` if the entry was recorded as sufficient, and was healed.
     #[inline]
@@ -50,7 +50,7 @@ impl ShadowMmu<'_> {
 
     /// Maps a leaf at an entry that is empty.
     #[inline]
-    fn map_leaf(
+    pub(crate) fn map_leaf(
         &mut self,
         space: SpaceId,
         gva: Gva,

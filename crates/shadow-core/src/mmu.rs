@@ -8,6 +8,8 @@ use crate::counters::Counters;
 use crate::frames::{FrameKind, Frames, HostMap};
 use crate::instances::LastPath;
 use crate::mappings::{CopyId, MapError, Mappings, SpaceId};
+use crate::out_of_sync::{OOS_FIXUPS, OOS_PAGES, OutOfSync};
+use crate::policy::Policy;
 use crate::spaces::Spaces;
 use crate::storage::Storage;
 use crate::tables::Tables;
@@ -17,11 +19,16 @@ use crate::tables::Tables;
 /// All methods do bounded work; `docs/shadow-mmu.md` has the worst case of
 /// each in capability operations. A method that returns [`MapError`] leaves
 /// records that agree with what was done so far, and can be called again.
-pub struct ShadowMmu<'a> {
+///
+/// `PAGES` out-of-sync pages for each vCPU and `FIXUPS` writable mappings for
+/// each of them, at least two each.
+pub struct ShadowMmu<'a, const PAGES: usize = OOS_PAGES, const FIXUPS: usize = OOS_FIXUPS> {
     pub(crate) frames: Frames<'a>,
     pub(crate) copies: Copies<'a>,
     pub(crate) tables: Tables<'a>,
     pub(crate) spaces: Spaces<'a>,
+    pub(crate) oos: OutOfSync<'a, PAGES, FIXUPS>,
+    pub(crate) policy: Policy,
     pub(crate) last: LastPath,
     pub(crate) counters: Counters,
 }
@@ -41,10 +48,10 @@ pub struct LiveLeaf {
     pub writable: bool,
 }
 
-impl<'a> ShadowMmu<'a> {
+impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
     /// An empty shadow. The spare copy of every frame exists and is unmapped,
     /// extra slots are empty, and all paging objects are unmapped.
-    pub fn new(storage: Storage<'a>) -> Self {
+    pub fn new(storage: Storage<'a>, policy: Policy) -> Self {
         let frames = Frames::new(storage.frames);
         let copies = Copies::new(storage.copies, frames.len() as u32);
         Self {
@@ -52,6 +59,8 @@ impl<'a> ShadowMmu<'a> {
             copies,
             tables: Tables::new(storage.tables),
             spaces: Spaces::new(storage.spaces),
+            oos: OutOfSync::new(storage.snapshots),
+            policy,
             last: LastPath::NONE,
             counters: Counters::default(),
         }

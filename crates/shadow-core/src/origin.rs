@@ -3,6 +3,8 @@
 use bitflags::bitflags;
 use x86::{Gfn, Gpte};
 
+use crate::frames::Frames;
+
 bitflags! {
     /// W and U, combined over levels by AND; the bits sit where guest entries
     /// have them.
@@ -49,6 +51,18 @@ impl Origin {
     /// The guest table's frame, or the first frame of the superpage part.
     pub const fn gfn(self) -> Gfn {
         Gfn::new(self.0 >> 12)
+    }
+
+    /// The RAM frame of the guest table it names; `None` for part of a
+    /// superpage, for none, and outside RAM.
+    #[inline]
+    pub(crate) fn table_frame(self, frames: &Frames<'_>) -> Option<u32> {
+        let is_table = self.0 & (Gpte::PRESENT | Gpte::PAGE_SIZE).bits() == Gpte::PRESENT.bits();
+        if is_table {
+            frames.number(self.gfn())
+        } else {
+            None
+        }
     }
 
     /// Whether it splinters a superpage.

@@ -45,9 +45,6 @@ pub struct SpaceRecord {
     key: u64,
     /// When it was last activated.
     stamp: u64,
-    /// To be emptied before it is activated again.
-    stale: u8,
-    _reserved: [u8; 7],
 }
 
 /// The spaces, and which of them each vCPU runs in.
@@ -62,8 +59,6 @@ impl<'a> Spaces<'a> {
         records.fill(SpaceRecord {
             key: SpaceKey::NONE.0,
             stamp: 0,
-            stale: 0,
-            _reserved: [0; 7],
         });
         Self {
             records,
@@ -91,6 +86,12 @@ impl<'a> Spaces<'a> {
         self.active.contains(&Some(space))
     }
 
+    /// Whether any vCPU runs in a space of this root.
+    pub(crate) fn is_root_active(&self, root: Gfn) -> bool {
+        let mut active = self.active.iter().flatten();
+        active.any(|&space| self.key(space).root() == root)
+    }
+
     pub(crate) fn set_active(&mut self, vcpu: VcpuId, space: Option<SpaceId>) {
         self.active[vcpu.index()] = space;
         if let Some(space) = space {
@@ -112,13 +113,5 @@ impl<'a> Spaces<'a> {
 
     pub(crate) fn set_key(&mut self, space: SpaceId, key: SpaceKey) {
         self.records[space.index()].key = key.0;
-    }
-
-    pub(crate) fn is_stale(&self, space: SpaceId) -> bool {
-        self.records[space.index()].stale != 0
-    }
-
-    pub(crate) fn set_stale(&mut self, space: SpaceId, stale: bool) {
-        self.records[space.index()].stale = u8::from(stale);
     }
 }

@@ -5,8 +5,10 @@ use core::mem::size_of;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::context::MAX_VCPUS;
 use crate::copies::CopyRecord;
 use crate::frames::FrameRecord;
+use crate::out_of_sync::{OOS_PAGES, SnapshotRecord};
 use crate::spaces::SpaceRecord;
 use crate::tables::{Children, Leaves, TableRecord, TableSlices};
 
@@ -133,6 +135,9 @@ impl Pools {
         Ok(())
     }
 
+    /// Out-of-sync pages that memory is lent for.
+    const SNAPSHOTS: usize = OOS_PAGES * MAX_VCPUS;
+
     const fn copies(&self) -> usize {
         self.frames as usize + self.extra_copies as usize
     }
@@ -143,6 +148,7 @@ impl Pools {
         let (pdpts, pds, pts) = (self.pdpts as usize, self.pds as usize, self.pts as usize);
         self.copies() * size_of::<CopyRecord>()
             + self.frames as usize * size_of::<FrameRecord>()
+            + Self::SNAPSHOTS * size_of::<SnapshotRecord>()
             + spaces * (size_of::<SpaceRecord>() + size_of::<TableRecord>() + size_of::<Children>())
             + (pdpts + pds) * (size_of::<TableRecord>() + size_of::<Children>())
             + pts * (size_of::<TableRecord>() + size_of::<Leaves>())
@@ -155,6 +161,7 @@ pub struct Storage<'a> {
     pub(crate) copies: &'a mut [CopyRecord],
     pub(crate) spaces: &'a mut [SpaceRecord],
     pub(crate) tables: TableSlices<'a>,
+    pub(crate) snapshots: &'a mut [SnapshotRecord],
 }
 
 impl<'a> Storage<'a> {
@@ -181,6 +188,7 @@ impl<'a> Storage<'a> {
         let (pdpts, rest) = take(rest, pools.pdpts.into())?;
         let (pds, rest) = take(rest, pools.pds.into())?;
         let (pts, rest) = take(rest, pools.pts.into())?;
+        let (snapshots, rest) = take(rest, Pools::SNAPSHOTS)?;
         let (leaves, rest) = take(rest, pools.pts.into())?;
         let (root_children, rest) = take(rest, pools.spaces.into())?;
         let (pdpt_children, rest) = take(rest, pools.pdpts.into())?;
@@ -196,6 +204,7 @@ impl<'a> Storage<'a> {
             copies,
             spaces,
             tables,
+            snapshots,
         })
     }
 }

@@ -15,12 +15,16 @@
 use x86::{Gva, Level};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::frames::Frames;
 use crate::mappings::{CopyId, SpaceId};
 use crate::origin::Origin;
 
 /// Entries of a paging object.
 pub const ENTRIES: usize = 512;
 const WORDS: usize = ENTRIES / 64;
+
+/// A set of entries of one table, a bit each.
+pub(crate) type EntrySet = [u64; WORDS];
 const NOBODY: u16 = 0;
 
 /// Life of a shadow table.
@@ -57,7 +61,32 @@ pub struct TableRecord {
     /// Next table on the same list, plus one.
     next: u16,
     state: u8,
-    _reserved: [u8; 7],
+    /// On which list of instances it is.
+    pub(crate) listed: u8,
+    _reserved: [u8; 2],
+    /// Neighbours on that list ([`crate::tracking::TableRef`]); 0 for none.
+    pub(crate) list_next: u32,
+    pub(crate) list_prev: u32,
+    /// Of a root: the first stale instance of its space.
+    pub(crate) stale: u32,
+}
+
+impl TableRecord {
+    const BLANK: Self = Self {
+        va: 0,
+        origin: Origin::NONE.bits(),
+        present: [0; WORDS],
+        space: 0,
+        parent: 0,
+        used: 0,
+        next: NOBODY,
+        state: FREE,
+        listed: 0,
+        _reserved: [0; 2],
+        list_next: 0,
+        list_prev: 0,
+        stale: 0,
+    };
 }
 
 /// Child tables of an upper table: index in the pool of the level below.
@@ -116,17 +145,7 @@ const fn at(level: Level) -> usize {
 
 impl<'a> Tables<'a> {
     pub(crate) fn new(slices: TableSlices<'a>) -> Self {
-        let blank = TableRecord {
-            va: 0,
-            origin: Origin::NONE.bits(),
-            present: [0; WORDS],
-            space: 0,
-            parent: 0,
-            used: 0,
-            next: NOBODY,
-            state: FREE,
-            _reserved: [0; 7],
-        };
+        let blank = TableRecord::BLANK;
         let mut free = [NOBODY; 3];
         for level in [Level::L1, Level::L2, Level::L3] {
             let records = &mut *slices.records[at(level)];
@@ -154,11 +173,11 @@ impl<'a> Tables<'a> {
     }
 
     #[inline]
-    fn record(&self, level: Level, index: u16) -> &TableRecord {
+    pub(crate) fn record(&self, level: Level, index: u16) -> &TableRecord {
         &self.slices.records[at(level)][usize::from(index)]
     }
 
-    fn record_mut(&mut self, level: Level, index: u16) -> &mut TableRecord {
+    pub(crate) fn record_mut(&mut self, level: Level, index: u16) -> &mut TableRecord {
         &mut self.slices.records[at(level)][usize::from(index)]
     }
 
@@ -179,7 +198,8 @@ impl<'a> Tables<'a> {
         Origin::from_record(self.record(level, index).origin)
     }
 
-    pub(crate) fn set_origin(&mut self, level: Level, index: u16, origin: Origin) {
+    /// Only [`crate::tracking`] writes origins, since lists depend on them.
+    pub(crate) fn write_origin(&mut self, level: Level, index: u16, origin: Origin) {
         self.record_mut(level, index).origin = origin.bits();
     }
 
@@ -204,6 +224,11 @@ impl<'a> Tables<'a> {
     #[inline]
     pub(crate) fn is_present(&self, level: Level, index: u16, slot: usize) -> bool {
         self.record(level, index).present[slot / 64 % WORDS] & 1 << (slot % 64) != 0
+    }
+
+    /// Which entries are in use, as bits.
+    pub(crate) fn present(&self, level: Level, index: u16) -> &EntrySet {
+        &self.record(level, index).present
     }
 
     /// The entries in use, as a set that later changes do not touch.
@@ -312,25 +337,13 @@ impl<'a> Tables<'a> {
     }
 
     /// Records that a table taken from the free list is linked below `parent`.
-    pub(crate) fn link(
-        &mut self,
-        level: Level,
-        index: u16,
-        space: SpaceId,
-        parent: u16,
-        va: Gva,
-        origin: Origin,
-    ) {
+    pub(crate) fn link(&mut self, level: Level, index: u16, space: SpaceId, parent: u16, va: Gva) {
         *self.record_mut(level, index) = TableRecord {
             va: va.get(),
-            origin: origin.bits(),
-            present: [0; WORDS],
             space: space.0,
             parent,
-            used: 0,
-            next: NOBODY,
             state: LINKED,
-            _reserved: [0; 7],
+            ..TableRecord::BLANK
         };
         if let Some(above) = level.above() {
             let slot = above.index(va);
@@ -341,7 +354,7 @@ impl<'a> Tables<'a> {
 
     /// Records that a linked table was unmapped: it becomes free and all
     /// tables below it detached.
-    pub(crate) fn unlink(&mut self, level: Level, index: u16) {
+    pub(crate) fn unlink(&mut self, frames: &mut Frames<'_>, level: Level, index: u16) {
         let (va, parent, used) = {
             let record = self.record(level, index);
             (Gva::new(record.va), record.parent, record.used)
@@ -353,15 +366,16 @@ impl<'a> Tables<'a> {
                 self.count_unused(above, parent);
             }
         }
-        self.detach_children(level, index);
+        self.detach_children(frames, level, index);
         self.give_free(level, index);
     }
 
-    fn detach_children(&mut self, level: Level, index: u16) {
+    fn detach_children(&mut self, frames: &mut Frames<'_>, level: Level, index: u16) {
+        self.forget_origin(frames, level, index);
         if let Some(below) = level.below() {
             for slot in self.present_slots(level, index) {
                 if let Some(child) = self.child(level, index, slot) {
-                    self.detach_children(below, child);
+                    self.detach_children(frames, below, child);
                     let next = self.detached[at(below)];
                     let record = self.record_mut(below, child);
                     record.state = DETACHED;
@@ -395,6 +409,16 @@ impl<'a> Tables<'a> {
 pub(crate) struct Slots {
     words: [u64; WORDS],
     word: usize,
+}
+
+impl Slots {
+    /// The members of `set`, in ascending order.
+    pub(crate) const fn of(set: EntrySet) -> Self {
+        Self {
+            words: set,
+            word: 0,
+        }
+    }
 }
 
 impl Iterator for Slots {

@@ -84,6 +84,18 @@ pub fn walk(
     }
 }
 
+/// What a walk for a read gives if all it needs is there already: a 4 KiB page
+/// with A on all levels. Changes nothing.
+pub(crate) fn peek(memory: &impl GuestMemory, cpu: &PagingContext, gva: Gva) -> Option<GuestWalk> {
+    let walker = Walker {
+        memory,
+        cpu,
+        gva,
+        access: Access::Read,
+    };
+    walker.attempt().ok().filter(|walk| walker.is_marked(walk))
+}
+
 /// One access on its way through the tables.
 struct Walker<'a, M> {
     memory: &'a M,

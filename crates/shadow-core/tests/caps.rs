@@ -40,13 +40,17 @@ fn a_frame_mapped_twice_gets_an_extra_copy_and_keeps_it() {
     populate(&mut machine, 2, |_| 100);
     assert_eq!(machine.mmu.counters().copy, 1);
     for _ in 0..3 {
-        machine.load_cr3(1);
+        machine.unlink(BASE);
         machine.kernel.take_calls();
         populate(&mut machine, 2, |_| 100);
         assert_eq!(
             machine.kernel.take_calls(),
-            [Call::MapFrame, Call::MapFrame],
-            "tables and copies are there"
+            [
+                Call::MapTable(Level::L1),
+                Call::RemapFrame,
+                Call::RemapFrame
+            ],
+            "copies are there"
         );
     }
     assert_eq!(machine.mmu.counters().copy, 1);
@@ -68,13 +72,14 @@ fn an_empty_pool_takes_copies_that_are_not_live() {
     let mut machine = Machine::new(SMALL);
     // One frame takes all eight extras, and then its leaves are dropped.
     populate(&mut machine, 9, |_| 100);
-    machine.load_cr3(1);
+    machine.unlink(BASE);
     machine.kernel.take_calls();
     populate(&mut machine, 2, |_| 200);
     let calls = machine.kernel.take_calls();
     assert_eq!(
         calls,
         [
+            Call::MapTable(Level::L1),
             Call::MapFrame,
             Call::DeleteCopy,
             Call::CopyFrame,
@@ -121,7 +126,7 @@ fn stale_cap_alias_never_wipes_a_live_entry() {
         16,
         |page| if page < 2 { 100 } else { 100 + page },
     );
-    machine.load_cr3(1);
+    machine.unlink(BASE);
     assert_eq!(machine.mmu.live_leaves().count(), 0);
     machine.check();
     // The second page first: a naive choice would take the spare, which claims the first.
@@ -251,7 +256,7 @@ fn six_pages_of_one_instruction_fit_in_the_smallest_pools() {
 fn splintered_superpages_share_the_frames_copies() {
     let mut machine = Machine::new(ROOMY);
     let entry = machine.entry(Level::L2, 0x20_0000);
-    machine.ram.poke(entry, P | W | PS);
+    machine.poke(entry, P | W | PS);
     machine
         .touch(0x20_5000, Access::Read)
         .expect("frame 5 through the superpage");

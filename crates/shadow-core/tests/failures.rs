@@ -49,12 +49,12 @@ fn scenario() -> Vec<Request> {
     steps.push(mmu(|machine| {
         machine
             .mmu
-            .invlpg(&machine.cpu, Gva::new(0), &mut machine.kernel)
+            .invlpg(&machine.cpu, Gva::new(0), &machine.ram, &mut machine.kernel)
     }));
     steps.push(mmu(|machine| {
         machine
             .mmu
-            .load_cr3(&machine.cpu, &mut machine.kernel)
+            .load_cr3(&machine.cpu, &machine.ram, &mut machine.kernel)
             .map(drop)
     }));
     steps.push(access(0x3000, Access::Read));
@@ -67,23 +67,26 @@ fn scenario() -> Vec<Request> {
     steps.push(access(0x3000, Access::Read));
     steps.push(guest(|machine| {
         let entry = machine.entry(Level::L2, 0);
-        machine.ram.poke(entry, P | W | PS);
+        machine.poke(entry, P | W | PS);
     }));
     steps.push(access(0x4000, Access::Write));
     steps.push(mmu(|machine| {
-        machine
-            .mmu
-            .page_fault_delivered(&machine.cpu, Gva::new(0), &mut machine.kernel)
+        machine.mmu.page_fault_delivered(
+            &machine.cpu,
+            Gva::new(0),
+            &machine.ram,
+            &mut machine.kernel,
+        )
     }));
     for root in [600, 601, 602, 603] {
         steps.push(guest(move |machine| {
             machine.cpu.root = Gfn::new(root);
-            machine.ram.poke(root << 12, machine.ram.peek(1 << 12));
+            machine.poke(root << 12, machine.ram.peek(1 << 12));
         }));
         steps.push(mmu(|machine| {
             machine
                 .mmu
-                .load_cr3(&machine.cpu, &mut machine.kernel)
+                .load_cr3(&machine.cpu, &machine.ram, &mut machine.kernel)
                 .map(drop)
         }));
         steps.push(access(0x4000, Access::Read));
@@ -101,6 +104,7 @@ fn run(fail_after: Option<u32>) -> (usize, bool) {
         for attempt in 0.. {
             assert!(attempt < 2, "one failure, one repetition");
             let result = step(&mut machine);
+            refused |= machine.refused;
             machine.check();
             if result.is_ok() {
                 break;

@@ -139,14 +139,14 @@ fn the_top_of_the_lower_half_cannot_be_mapped() {
 fn superpages_are_splintered() {
     let mut machine = Machine::new(ROOMY);
     let large = machine.entry(Level::L2, 0x4000_0000);
-    machine.ram.poke(large, 512 << 12 | P | W | U | PS);
+    machine.poke(large, 512 << 12 | P | W | U | PS);
     assert_eq!(
         machine.touch(0x4001_2345, Access::Write),
         Ok(Gfn::new(512 + 0x12))
     );
     assert_eq!(machine.ram.peek(large) & (A | D), A | D);
     let huge = machine.entry(Level::L3, 0x8000_0000);
-    machine.ram.poke(huge, P | W | PS);
+    machine.poke(huge, P | W | PS);
     assert_eq!(
         machine.touch(0x8023_4567, Access::Read),
         Ok(Gfn::new(0x234))

@@ -66,7 +66,7 @@ fn records_cost_what_the_documentation_says() {
             frames: SMALL.frames + 1,
             ..SMALL
         }) - base,
-        32
+        36
     );
     assert_eq!(
         with(Pools {
@@ -80,20 +80,20 @@ fn records_cost_what_the_documentation_says() {
             pts: SMALL.pts + 1,
             ..SMALL
         }) - base,
-        96 + 2048
+        104 + 2048
     );
     assert_eq!(
         with(Pools {
             pds: SMALL.pds + 1,
             ..SMALL
         }) - base,
-        96 + 1024
+        104 + 1024
     );
     assert_eq!(
         with(Pools {
             spaces: SMALL.spaces + 1,
             ..SMALL
         }) - base,
-        24 + 96 + 1024
+        16 + 104 + 1024
     );
 }

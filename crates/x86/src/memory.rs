@@ -1,6 +1,6 @@
 //! Access to guest-physical memory.
 
-use crate::Gpa;
+use crate::{Gfn, Gpa};
 
 /// The claimed guest-physical range is not (wholly) RAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,26 @@ pub trait GuestMemory {
     /// # Errors
     /// [`OutsideRam`] if `gpa` is not 8-aligned RAM.
     fn compare_exchange_u64(&self, gpa: Gpa, current: u64, new: u64) -> Result<u64, OutsideRam>;
+
+    /// Loads all entries of the table in `table`; each load is atomic. Entries
+    /// outside RAM are 0.
+    fn load_table(&self, table: Gfn, entries: &mut [u64; 512]) {
+        for (slot, entry) in entries.iter_mut().enumerate() {
+            let gpa = Gpa::new(table.base().get() | slot as u64 * 8);
+            *entry = self.load_u64(gpa).unwrap_or(0);
+        }
+    }
+
+    /// Sets the bit of every entry of `table` that differs from `expected`;
+    /// each load is atomic. Entries outside RAM are 0.
+    fn compare_table(&self, table: Gfn, expected: &[u64; 512], differ: &mut [u64; 8]) {
+        for (slot, expected) in expected.iter().enumerate() {
+            let gpa = Gpa::new(table.base().get() | slot as u64 * 8);
+            if self.load_u64(gpa).unwrap_or(0) != *expected {
+                differ[slot / 64] |= 1 << (slot % 64);
+            }
+        }
+    }
 
     /// Copies guest memory at `gpa` into `bytes`.
     ///

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use shadow_core::{
-    Access, FaultOutcome, PagingContext, Pools, ShadowMmu, SpaceId, Storage, VcpuId,
+    Access, FaultOutcome, PagingContext, Policy, Pools, ShadowMmu, SpaceId, Storage, VcpuId,
 };
-use x86::{Gfn, Gpte, Gva, Level};
+use x86::{Gfn, Gpa, Gpte, Gva, Level};
 
-use super::kernel::Kernel;
+use super::kernel::{Call, Kernel};
 use super::memory::Ram;
 
 /// Pools small enough that every kind of reuse happens.
@@ -37,23 +37,32 @@ pub const A: u64 = 0x20;
 pub const D: u64 = 0x40;
 pub const PS: u64 = 0x80;
 
+/// Where [`Machine::store`] maps frames.
+pub const DIRECT: u64 = 0x7000_0000_0000;
+
 pub struct Machine {
     pub ram: Ram,
     pub mmu: ShadowMmu<'static>,
     pub kernel: Kernel,
     pub cpu: PagingContext,
+    /// Whether the kernel refused an operation of a store.
+    pub refused: bool,
     next_table: u64,
 }
 
 impl Machine {
     /// A machine whose guest root is an empty table in frame 1.
     pub fn new(pools: Pools) -> Self {
+        Self::with_policy(pools, Policy::DEFAULT)
+    }
+
+    pub fn with_policy(pools: Pools, policy: Policy) -> Self {
         let words = vec![0x5a5a_5a5a_5a5a_5a5a_u64; pools.required_bytes().div_ceil(8)].leak();
         let storage =
             Storage::carve(zerocopy::IntoBytes::as_mut_bytes(words), pools).expect("fits");
         let mut machine = Self {
             ram: Ram::new(pools.frames.into()),
-            mmu: ShadowMmu::new(storage),
+            mmu: ShadowMmu::new(storage, policy),
             kernel: Kernel::new(&pools),
             cpu: PagingContext {
                 vcpu: VcpuId::BOOT,
@@ -61,11 +70,12 @@ impl Machine {
                 write_protect: true,
                 user: false,
             },
+            refused: false,
             next_table: 2,
         };
         machine
             .mmu
-            .load_cr3(&machine.cpu, &mut machine.kernel)
+            .load_cr3(&machine.cpu, &machine.ram, &mut machine.kernel)
             .expect("kernel works");
         machine
     }
@@ -86,7 +96,7 @@ impl Machine {
                 return gpa;
             }
             if self.ram.peek(gpa) & P == 0 {
-                self.ram.poke(gpa, self.next_table << 12 | P | W | U);
+                self.poke(gpa, self.next_table << 12 | P | W | U);
                 self.next_table += 1;
             }
             table = Gpte::from_bits_retain(self.ram.peek(gpa)).gfn(at).get();
@@ -97,7 +107,53 @@ impl Machine {
     /// Maps the page at `va` to `gfn` in the guest's tables.
     pub fn map(&mut self, va: u64, gfn: u64, flags: u64) {
         let gpa = self.entry(Level::L1, va);
-        self.ram.poke(gpa, gfn << 12 | flags);
+        self.poke(gpa, gfn << 12 | flags);
+    }
+
+    /// A store by a server or device: the shadow is told.
+    pub fn poke(&mut self, gpa: u64, value: u64) {
+        self.ram.poke(gpa, value);
+        let mut written = || {
+            self.mmu
+                .guest_written(Gpa::new(gpa), 8, &self.ram, &mut self.kernel)
+        };
+        if written().is_err() {
+            self.refused = true;
+            written().expect("one refusal at a time");
+        }
+    }
+
+    /// A store by the guest: through its direct map, if the shadow lets it pass.
+    pub fn store(&mut self, gpa: u64, value: u64) {
+        let va = DIRECT | gpa & !0xfff;
+        let entry = self.entry(Level::L1, va);
+        if self.ram.peek(entry) == 0 {
+            self.poke(entry, gpa & !0xfff | P | W | U | A | D);
+        }
+        let written = self.touch(va, Access::Write);
+        assert_eq!(written, Ok(Gpa::new(gpa).gfn()), "the direct map is there");
+        self.ram.poke(gpa, value);
+    }
+
+    /// Unlinks the table for `va` as one: its entry goes away and comes back.
+    pub fn unlink(&mut self, va: u64) {
+        let entry = self.entry(Level::L2, va);
+        let old = self.ram.peek(entry);
+        self.poke(entry, 0);
+        self.poke(entry, old);
+    }
+
+    /// Loads roots until the space of the first one was recycled; gives the
+    /// operations of the last load.
+    pub fn recycle_first_space(&mut self) -> Vec<Call> {
+        for root in 600.. {
+            self.kernel.take_calls();
+            self.load_cr3(root);
+            if self.space().index() == 0 {
+                return self.kernel.take_calls();
+            }
+        }
+        unreachable!("there are fewer spaces than roots")
     }
 
     pub fn fault(&mut self, va: u64, access: Access) -> FaultOutcome {
@@ -129,14 +185,14 @@ impl Machine {
 
     pub fn invlpg(&mut self, va: u64) {
         self.mmu
-            .invlpg(&self.cpu, Gva::new(va), &mut self.kernel)
+            .invlpg(&self.cpu, Gva::new(va), &self.ram, &mut self.kernel)
             .expect("kernel works");
     }
 
     pub fn load_cr3(&mut self, root: u64) {
         self.cpu.root = Gfn::new(root);
         self.mmu
-            .load_cr3(&self.cpu, &mut self.kernel)
+            .load_cr3(&self.cpu, &self.ram, &mut self.kernel)
             .expect("kernel works");
     }
 

@@ -1,0 +1,238 @@
+//! Frames that become guest tables, and tables that the guest writes.
+//!
+//! ```text
+//!            (1) an instance is built: write access away
+//!   Plain ─────────────────────────────────────────────> Synced
+//!     ^  (4) last instance gone; (5) written, nothing of it loaded   │ ^
+//!     ├──────────────────────────────────────────────────────────────┤ │ (3) resync
+//!     │  (4) last instance gone                       (2) demand write v │
+//!     └──────────────────────────────────────────────────── OutOfSync ──┘
+//! ```
+
+use x86::{Gfn, GuestMemory, Level};
+
+use crate::context::VcpuId;
+use crate::copies::Claim;
+use crate::frames::Tracking;
+use crate::instances::LastPath;
+use crate::mappings::{CopyId, MapError, Mappings};
+use crate::mmu::ShadowMmu;
+use crate::origin::Origin;
+use crate::out_of_sync::Place;
+use crate::policy::Promotion;
+use crate::tables::LeafRecord;
+use crate::tracking::TableRef;
+
+/// Writable mappings that [`Promotion::Recorded`] takes away one by one.
+const REMAPPED_SINGLY: usize = 8;
+
+impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
+    /// Makes the table of `origin` ready to be tracked: if it is Plain, write
+    /// access to it goes away, and the answer is `true`: a sibling may have
+    /// written it since the walk, so walk again.
+    pub(crate) fn track(
+        &mut self,
+        origin: Origin,
+        caps: &mut impl Mappings,
+    ) -> Result<bool, MapError> {
+        let Some(frame) = origin.table_frame(&self.frames) else {
+            return Ok(false);
+        };
+        if self.frames.tracking(frame) != Tracking::Plain {
+            return Ok(false);
+        }
+        self.remove_write_access(frame, caps)?;
+        self.counters.promote += 1;
+        Ok(true)
+    }
+
+    fn remove_write_access(
+        &mut self,
+        frame: u32,
+        caps: &mut impl Mappings,
+    ) -> Result<(), MapError> {
+        let all = || self.copies.of_frame(&self.frames, frame);
+        let gfn = Gfn::new(frame.into());
+        if self.policy.promotion == Promotion::Revoke {
+            if all().any(|copy| self.copies.claim(copy) != Claim::NONE) {
+                self.remove_all_mappings(gfn, caps)?;
+            }
+            return Ok(());
+        }
+        let writable = || all().filter(|&copy| self.writable_leaf(copy).is_some());
+        if writable().nth(REMAPPED_SINGLY).is_some() {
+            return self.remove_all_mappings(gfn, caps);
+        }
+        while let Some(copy) = self.first_writable(frame) {
+            self.take_write_access(copy, caps)?;
+        }
+        Ok(())
+    }
+
+    /// A copy that maps the frame writable.
+    pub(crate) fn first_writable(&self, frame: u32) -> Option<CopyId> {
+        self.copies
+            .of_frame(&self.frames, frame)
+            .find(|&copy| self.writable_leaf(copy).is_some())
+    }
+
+    /// The table and slot of the writable leaf that names the copy.
+    fn writable_leaf(&self, copy: CopyId) -> Option<(u16, usize)> {
+        let slot = self.copies.live_slot(&self.tables, copy)?;
+        let table = self.copies.table(copy);
+        let leaf = self.tables.leaf(table, slot)?;
+        leaf.is_writable().then_some((table, slot))
+    }
+
+    /// Makes the leaf of a copy read-only; `true` if it was writable.
+    fn take_write_access(
+        &mut self,
+        copy: CopyId,
+        caps: &mut impl Mappings,
+    ) -> Result<bool, MapError> {
+        let Some((table, slot)) = self.writable_leaf(copy) else {
+            return Ok(false);
+        };
+        let place = self.copies.claim(copy);
+        caps.remap_frame(copy, place.space(), place.gva(), false)?;
+        self.tables
+            .rewrite_leaf(table, slot, LeafRecord::new(copy, false));
+        Ok(true)
+    }
+
+    /// Takes write access away where a fixup says; `true` if it was there.
+    pub(crate) fn take_fixup(
+        &mut self,
+        frame: u32,
+        place: Claim,
+        caps: &mut impl Mappings,
+    ) -> Result<bool, MapError> {
+        let copy = self
+            .copies
+            .of_frame(&self.frames, frame)
+            .find(|&copy| self.copies.claim(copy) == place);
+        match copy {
+            Some(copy) if place != Claim::NONE => self.take_write_access(copy, caps),
+            _ => Ok(false),
+        }
+    }
+
+    /// Prepares for a demand write to a Synced table. `true`: it is out of
+    /// sync now, and whatever was evicted may have been part of the walk; walk
+    /// again (R7). Else it is Plain.
+    #[cold]
+    pub(crate) fn prepare_write(
+        &mut self,
+        vcpu: VcpuId,
+        frame: u32,
+        on_path: bool,
+        memory: &impl GuestMemory,
+        caps: &mut impl Mappings,
+    ) -> Result<bool, MapError> {
+        if !on_path {
+            self.leave_unused(frame);
+        }
+        if self.frames.tracking(frame) == Tracking::Plain {
+            return Ok(false);
+        }
+        if on_path || self.is_loaded(frame) {
+            self.unsync(vcpu, frame, memory, caps)?;
+            return Ok(true);
+        }
+        // R6: nobody can reach what was built from it before a CR3 load.
+        while let Some(table) = self.tables.first_instance(&self.frames, frame) {
+            self.tables.set_stale(&mut self.frames, table);
+            self.counters.stale += 1;
+        }
+        self.last = LastPath::NONE;
+        Ok(false)
+    }
+
+    /// Instances without leaves need not be kept in step.
+    fn leave_unused(&mut self, frame: u32) {
+        let mut cursor = self.tables.first_instance(&self.frames, frame);
+        while let Some(table) = cursor {
+            cursor = self.tables.next_listed(table);
+            if self.tables.used(table.level, table.index) == 0 {
+                self.tables
+                    .forget_origin(&mut self.frames, table.level, table.index);
+                self.last = LastPath::NONE;
+            }
+        }
+    }
+
+    /// Whether a vCPU may reach an instance of the table without a CR3 load.
+    fn is_loaded(&self, frame: u32) -> bool {
+        self.tables
+            .instances(&self.frames, frame)
+            .any(|TableRef { level, index }| {
+                let space = self.tables.space(level, index);
+                self.spaces.is_root_active(self.spaces.key(space).root())
+            })
+    }
+
+    fn unsync(
+        &mut self,
+        vcpu: VcpuId,
+        frame: u32,
+        memory: &impl GuestMemory,
+        caps: &mut impl Mappings,
+    ) -> Result<(), MapError> {
+        while let Place::Evict(other) = self.oos.place(&self.frames, vcpu, frame) {
+            self.resync(other, false, memory, caps)?;
+            self.counters.unsync_evict += 1;
+        }
+        if self.frames.tracking(frame) != Tracking::Synced {
+            return Ok(());
+        }
+        let snapshot = self.oos.insert(&mut self.frames, vcpu, frame);
+        let table = Gfn::new(frame.into());
+        memory.load_table(table, &mut snapshot.entries);
+        self.counters.unsync += 1;
+        Ok(())
+    }
+
+    /// Records that `place` is about to map the out-of-sync `frame` writable.
+    pub(crate) fn add_fixup(
+        &mut self,
+        frame: u32,
+        place: Claim,
+        caps: &mut impl Mappings,
+    ) -> Result<(), MapError> {
+        let Some(page) = self.frames.out_of_sync_page(frame) else {
+            return Ok(());
+        };
+        if let Some(old) = self.oos.fixup_in_the_way(page, place) {
+            let evicted = self.take_fixup(frame, old, caps)?;
+            self.counters.oos_fixup_evict += u64::from(evicted);
+            self.oos.add_fixup(page, place);
+            self.counters.oos_fixup_add += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether the frame is one of the tables that a walk went through.
+    pub(crate) fn is_on_path(&self, frame: u32, root: Gfn, origins: &[Origin; 3]) -> bool {
+        root.get() == u64::from(frame)
+            || origins
+                .iter()
+                .any(|origin| origin.table_frame(&self.frames) == Some(frame))
+    }
+
+    /// The root of a space, tracked; `true` if it was not.
+    pub(crate) fn track_root(
+        &mut self,
+        space: crate::mappings::SpaceId,
+        caps: &mut impl Mappings,
+    ) -> Result<bool, MapError> {
+        let key = self.spaces.key(space);
+        let origin = Origin::table(key.root(), crate::origin::Rights::all());
+        if self.tables.origin(Level::L4, space.0) == origin {
+            return Ok(false);
+        }
+        let promoted = self.track(origin, caps)?;
+        self.tables
+            .set_origin(&mut self.frames, Level::L4, space.0, origin);
+        Ok(promoted)
+    }
+}
