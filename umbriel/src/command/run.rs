@@ -145,7 +145,7 @@ fn conclude(outcome: &Outcome, names: &[&str]) -> u8 {
     }
     let ended = outcome.qemu.as_ref();
     let messages = ended.map_or("", |ended| ended.messages.trim_end());
-    if !messages.is_empty() {
+    if !messages.is_empty() && outcome.end != MachineEnd::Interrupted {
         eprintln!("umbriel: QEMU said:\n{messages}");
     }
     match outcome.end {

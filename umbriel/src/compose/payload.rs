@@ -25,7 +25,7 @@ pub fn payload(
     artifacts: &Artifacts,
 ) -> Result<GuestPayload> {
     let guest = &loaded.system.guests[index];
-    let path = image_file(&guest.source, artifacts)?;
+    let path = image_file(loaded, &guest.source, artifacts)?;
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
     let image = Image {
         name: &repository.shown(&path),
@@ -49,13 +49,14 @@ pub fn payload(
     }
 }
 
-fn image_file(source: &GuestSource, artifacts: &Artifacts) -> Result<PathBuf> {
+fn image_file(loaded: &Loaded, source: &GuestSource, artifacts: &Artifacts) -> Result<PathBuf> {
     if let GuestSource::Image(path) = source {
         return Ok(path.clone());
     }
     artifacts.guest(source).cloned().ok_or_else(|| {
         Error::new(format!(
-            "the guest {source} is not built; `cargo umbriel build MANIFEST` builds it"
+            "the guest {source} is not built; `cargo umbriel build {}` builds it",
+            loaded.shown
         ))
     })
 }
