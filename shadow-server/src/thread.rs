@@ -17,6 +17,16 @@ const FIRST: usize = 3;
 /// Registers up to RDX.
 const LOW: usize = 7;
 
+/// The registers as words, in place: copies of all twenty cost more than what
+/// most traps do with them.
+fn words(registers: &Registers) -> &[u64; UserContext::WORDS] {
+    zerocopy::transmute_ref!(registers)
+}
+
+fn words_mut(registers: &mut Registers) -> &mut [u64; UserContext::WORDS] {
+    zerocopy::transmute_mut!(registers)
+}
+
 /// The thread of one vCPU.
 pub struct Thread {
     cap: cap::Tcb,
@@ -67,11 +77,9 @@ impl Thread {
         let mut context = UserContext::default();
         self.cap
             .tcb_read_registers_into(false, count, &mut context)?;
-        let (mut has, mut now) = (self.has.to_words(), registers.to_words());
         let new = &context.words()[self.loaded..count];
-        has[self.loaded..count].copy_from_slice(new);
-        now[self.loaded..count].copy_from_slice(new);
-        (self.has, *registers) = (Registers::from_words(has), Registers::from_words(now));
+        words_mut(&mut self.has)[self.loaded..count].copy_from_slice(new);
+        words_mut(registers)[self.loaded..count].copy_from_slice(new);
         self.loaded = count;
         Ok(())
     }
@@ -79,7 +87,7 @@ impl Thread {
     /// How many registers, from the first, must travel to make the thread's
     /// equal to `registers`.
     fn changed(&self, registers: &Registers) -> usize {
-        let (now, has) = (registers.to_words(), self.has.to_words());
+        let (now, has) = (words(registers), words(&self.has));
         (0..self.loaded)
             .rev()
             .find(|word| now[*word] != has[*word])
