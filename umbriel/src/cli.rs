@@ -183,7 +183,7 @@ pub struct BenchArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// Accept the figures: write `bench/ledger.json`.
+    /// Accept the figures: write `bench/ledger.json`, with events.
     #[arg(long, conflicts_with = "rows")]
     pub bless: bool,
     /// Consent and verbosity.

@@ -62,7 +62,7 @@ fn counted(repository: &Repository, args: &BenchArgs, interrupted: &AtomicBool) 
     let progress = Progress::new();
     let request = Request {
         rows: &args.rows,
-        counts: args.counts,
+        counts: args.counts || args.bless,
         consent: args.consent,
     };
     measure(repository, request, interrupted, &|step| {
