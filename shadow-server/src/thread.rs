@@ -14,8 +14,6 @@ use crate::caps::Caps;
 
 /// Registers that a fault message or three words of a read bring.
 const FIRST: usize = 3;
-/// Registers up to RDX.
-const LOW: usize = 7;
 
 /// The registers as words, in place: copies of all twenty cost more than what
 /// most traps do with them.
@@ -66,11 +64,7 @@ impl Thread {
 
     /// Fetches the registers of `set` that are not known yet.
     pub fn load(&mut self, registers: &mut Registers, set: RegisterSet) -> sel4::Result<()> {
-        let count = match set {
-            RegisterSet::First => FIRST,
-            RegisterSet::Low => LOW,
-            RegisterSet::All => UserContext::WORDS,
-        };
+        let count = set.words().min(UserContext::WORDS);
         if count <= self.loaded {
             return Ok(());
         }

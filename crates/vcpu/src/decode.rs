@@ -216,7 +216,7 @@ pub enum Operation {
 
 impl Operation {
     /// The registers that executing it reads or writes.
-    pub(crate) const fn registers(&self) -> RegisterSet {
+    pub(crate) fn registers(&self) -> RegisterSet {
         match self {
             Self::Hlt
             | Self::Cli
@@ -231,6 +231,10 @@ impl Operation {
             | Self::FarReturn { .. }
             | Self::Ud2 => RegisterSet::First,
             Self::Rdmsr | Self::In { .. } | Self::Out { .. } | Self::Cpuid => RegisterSet::Low,
+            Self::MovFromControl { register, .. } | Self::MovToControl { register, .. } => {
+                RegisterSet::Through(*register)
+            }
+            Self::Invlpg { memory } => RegisterSet::of_address(memory),
             _ => RegisterSet::All,
         }
     }

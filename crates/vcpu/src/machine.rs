@@ -2,6 +2,7 @@
 
 use x86::{Gva, PageFault};
 
+use crate::decode::Memory;
 use crate::{Registers, VcpuState};
 
 /// What an access does.
@@ -80,14 +81,47 @@ impl Access {
 
 /// How many of the registers an instruction needs, in the order of
 /// [`Registers::to_words`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterSet {
     /// RIP, RSP and RFLAGS: always there.
     First,
     /// Those and RAX, RBX, RCX, RDX.
     Low,
+    /// All up to this general register, by its x86 number.
+    Through(u8),
     /// All, FS and GS bases included.
     All,
+}
+
+impl RegisterSet {
+    /// How many words, from the first.
+    pub const fn words(self) -> usize {
+        /// Word of each general register, by its x86 number.
+        const WORDS: [u8; 16] = [3, 5, 6, 4, 1, 9, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17];
+        match self {
+            Self::First => 3,
+            Self::Low => 7,
+            Self::Through(register) => {
+                let words = WORDS[(register & 15) as usize] as usize + 1;
+                if words < 3 { 3 } else { words }
+            }
+            Self::All => 20,
+        }
+    }
+
+    /// The registers that an operand's address needs.
+    pub(crate) fn of_address(memory: &Memory) -> Self {
+        if memory.segment.is_some() {
+            return Self::All;
+        }
+        let index = memory.index.map(|(index, _)| index);
+        [memory.base, index]
+            .into_iter()
+            .flatten()
+            .map(Self::Through)
+            .max_by_key(|set| set.words())
+            .unwrap_or(Self::First)
+    }
 }
 
 /// Guest-virtual memory and the translation caches, as the CPU uses them.

@@ -152,4 +152,19 @@ mod tests {
         registers.set_sized(0, 4, 0xf_bbbb_cccc);
         assert_eq!(registers.rax, 0xbbbb_cccc);
     }
+
+    #[test]
+    fn register_sets_reach_their_register() {
+        for number in 0..16 {
+            let mut registers = Registers::from_words([0; 20]);
+            registers.set(number, 1);
+            let word = registers
+                .to_words()
+                .iter()
+                .position(|word| *word == 1)
+                .unwrap();
+            let words = crate::RegisterSet::Through(number).words();
+            assert_eq!(words, (word + 1).max(3), "register {number}");
+        }
+    }
 }
