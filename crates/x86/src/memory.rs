@@ -37,7 +37,7 @@ pub trait GuestMemory {
     /// outside RAM are 0.
     fn load_table(&self, table: Gfn, entries: &mut [u64; 512]) {
         for (slot, entry) in entries.iter_mut().enumerate() {
-            let gpa = Gpa::new(table.base().get() | slot as u64 * 8);
+            let gpa = Gpa::new(table.base().get() | (slot as u64 * 8));
             *entry = self.load_u64(gpa).unwrap_or(0);
         }
     }
@@ -46,7 +46,7 @@ pub trait GuestMemory {
     /// each load is atomic. Entries outside RAM are 0.
     fn compare_table(&self, table: Gfn, expected: &[u64; 512], differ: &mut [u64; 8]) {
         for (slot, expected) in expected.iter().enumerate() {
-            let gpa = Gpa::new(table.base().get() | slot as u64 * 8);
+            let gpa = Gpa::new(table.base().get() | (slot as u64 * 8));
             if self.load_u64(gpa).unwrap_or(0) != *expected {
                 differ[slot / 64] |= 1 << (slot % 64);
             }
