@@ -1,16 +1,17 @@
-//! Checks of the invariants S1–S12 over all records.
+//! Checks of the invariants S1–S17 over all records.
 
-use x86::{Gfn, Gva, Level};
+use x86::{Gfn, GuestMemory, Gva, Level};
 
 use crate::context::View;
 use crate::copies::{Claim, MAX_COPIES_PER_FRAME};
-use crate::frames::{FrameKind, HostMap};
+use crate::frames::{FrameKind, HostMap, Tracking};
 use crate::instances::LastPath;
 use crate::mappings::SpaceId;
-use crate::mmu::ShadowMmu;
+use crate::mmu::{LiveLeaf, ShadowMmu};
 use crate::origin::Rights;
 use crate::spaces::SpaceKey;
 use crate::tables::TableState;
+use crate::tracking::{Listed, TableRef};
 
 /// The invariants, as numbered in `docs/shadow-mmu.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,20 @@ pub enum Invariant {
     S11,
     /// A slot without a cap claims nothing.
     S12,
+    /// A frame is tracked if and only if instances are on its list, and those
+    /// are linked tables that were built from it.
+    S13,
+    /// No mapping of a Synced frame is writable, and each writable one of an
+    /// out-of-sync frame is a fixup of its page.
+    S14,
+    /// An out-of-sync frame is in its slot.
+    S15,
+    /// What lies below an entry of a Synced table is what the entry says now;
+    /// for an out-of-sync table, if the entry is the snapshot's and has not
+    /// diverged ([`ShadowMmu::audit_contents`]).
+    S16,
+    /// No instance is stale in a space that a vCPU runs in.
+    S17,
 }
 
 /// An invariant that does not hold.
@@ -78,7 +93,75 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         self.audit_copies()?;
         self.audit_tables()?;
         self.audit_lists()?;
+        self.audit_tracking()?;
         self.audit_spaces()
+    }
+
+    fn audit_tracking(&self) -> Result<(), Violation> {
+        let mut on_lists = 0;
+        for frame in 0..self.frames.len() as u32 {
+            let mut instances = 0;
+            for TableRef { level, index } in self.tables.instances(&self.frames, frame) {
+                instances += 1;
+                let origin = self.tables.origin(level, index);
+                let belongs = self.tables.listed_as(level, index) == Listed::ByFrame
+                    && self.tables.state(level, index) == TableState::Linked
+                    && origin.table_frame(&self.frames) == Some(frame);
+                check(belongs, Invariant::S13, frame)?;
+            }
+            on_lists += instances;
+            let plain = self.frames.tracking(frame) == Tracking::Plain;
+            check(plain == (instances == 0), Invariant::S13, frame)?;
+            if let Some(page) = self.frames.out_of_sync_page(frame) {
+                let at_home = self.oos.occupant(&self.frames, page) == Some(frame);
+                check(at_home, Invariant::S15, frame)?;
+            }
+        }
+        let all = [Level::L1, Level::L2, Level::L3, Level::L4];
+        let listed = all.into_iter().flat_map(|level| {
+            (0..self.tables.count(level) as u16)
+                .filter(move |&index| self.tables.listed_as(level, index) == Listed::ByFrame)
+        });
+        check(listed.count() == on_lists, Invariant::S13, on_lists as u64)
+    }
+
+    /// S14 for one leaf.
+    fn audit_writable(&self, leaf: &LiveLeaf) -> Result<(), Violation> {
+        let frame = leaf.gfn.get() as u32;
+        let allowed = match self.frames.tracking(frame) {
+            Tracking::Plain => true,
+            Tracking::Synced => false,
+            Tracking::OutOfSync => self.frames.out_of_sync_page(frame).is_some_and(|page| {
+                let place = Claim::new(leaf.space, leaf.gva);
+                self.oos.fixups(page).contains(&place)
+            }),
+        };
+        check(!leaf.writable || allowed, Invariant::S14, frame)
+    }
+
+    /// Checks S16 over all tracked tables; linear in the entries in use.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found; its place is the guest table's frame.
+    pub fn audit_contents(&self, memory: &impl GuestMemory) -> Result<(), Violation> {
+        for frame in 0..self.frames.len() as u32 {
+            // A and D of a table in read-only memory count as set.
+            if self.frames.kind(Gfn::new(frame.into())) == FrameKind::ReadOnly {
+                continue;
+            }
+            let page = self.frames.out_of_sync_page(frame);
+            for table in self.tables.instances(&self.frames, frame) {
+                for slot in self.tables.present_slots(table.level, table.index) {
+                    let settled = page.is_none_or(|page| {
+                        let live = self.live_entry(table, slot, memory).bits();
+                        self.oos.is_settled(page, slot, live)
+                    });
+                    let right = !settled || self.is_right(table, slot, memory);
+                    check(right, Invariant::S16, frame)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn audit_leaves(&self) -> Result<(), Violation> {
@@ -93,6 +176,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 Invariant::S1,
                 copy.0,
             )?;
+            self.audit_writable(&leaf)?;
             let kind = self.frames.kind(leaf.gfn);
             check(kind != FrameKind::NotRam, Invariant::S7, leaf.gfn.get())?;
             check(
@@ -292,6 +376,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 .ids()
                 .any(|other| other != space && self.spaces.key(other) == key);
             check(key == SpaceKey::NONE || !twin, Invariant::S10, space.0)?;
+            let fresh = !self.spaces.is_active(space) || self.tables.first_stale(space).is_none();
+            check(fresh, Invariant::S17, space.0)?;
         }
         let last = &self.last;
         if last.prefix == LastPath::NONE.prefix {

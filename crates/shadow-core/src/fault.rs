@@ -9,6 +9,7 @@ use crate::leaf::Leaf;
 use crate::mappings::{MapError, Mappings};
 use crate::mmu::ShadowMmu;
 use crate::origin::Rights;
+use crate::policy::Defect;
 use crate::walk::{GuestWalk, WalkFailure, walk};
 
 /// What became of a page fault.
@@ -194,7 +195,10 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let frame = walk.gfn.get() as u32;
         let tracking = self.frames.tracking(frame);
         // Tables are mapped writable on demand only.
-        let writable = may_write && (access.is_write() || tracking == Tracking::Plain);
+        let writable = may_write
+            && (access.is_write()
+                || tracking == Tracking::Plain
+                || self.policy.has(Defect::TableReadWritable));
         if writable && tracking == Tracking::Synced {
             let on_path = self.is_on_path(frame, cpu.root, &walk.origins);
             if self.prepare_write(cpu.vcpu, frame, on_path, memory, caps)? {

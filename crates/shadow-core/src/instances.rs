@@ -10,6 +10,7 @@ use x86::{Gva, Level};
 use crate::mappings::{MapError, Mappings, SpaceId, TableId};
 use crate::mmu::ShadowMmu;
 use crate::origin::Origin;
+use crate::policy::Defect;
 use crate::tables::TableState;
 
 /// The level-1 instance of the latest fill, so that a fault beside it need
@@ -71,7 +72,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             parent =
                 self.instance_below(space, level, parent, gva, origins[level as usize - 1], caps)?;
         }
-        if self.counters.promote != promoted {
+        if self.counters.promote != promoted && !self.policy.has(Defect::PromotionTrusted) {
             return Ok(None);
         }
         self.last = LastPath {
@@ -95,7 +96,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     ) -> Result<u16, MapError> {
         let above = level.above().unwrap_or(Level::L4);
         if let Some(child) = self.tables.child(above, parent, above.index(gva)) {
-            if self.tables.origin(level, child) == origin {
+            if self.tables.origin(level, child) == origin || self.policy.has(Defect::OriginIgnored)
+            {
                 return Ok(child);
             }
             if self.tables.used(level, child) == 0 {
@@ -153,10 +155,12 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(index);
         }
         if let Some(index) = self.tables.first_detached(level) {
-            caps.unmap_table(TableId {
-                level,
-                index: index.into(),
-            })?;
+            if !self.policy.has(Defect::DetachedReused) {
+                caps.unmap_table(TableId {
+                    level,
+                    index: index.into(),
+                })?;
+            }
             self.tables.clear_detached(level);
         } else {
             let victim = self.tables.next_victim(level);

@@ -9,6 +9,7 @@ use x86::{Gfn, GuestMemory, Gva, Level};
 use crate::context::PagingContext;
 use crate::mappings::{MapError, Mappings, SpaceId};
 use crate::mmu::ShadowMmu;
+use crate::policy::Defect;
 use crate::spaces::SpaceKey;
 use crate::tracking::TableRef;
 
@@ -83,6 +84,10 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 return self.empty(space, caps);
             }
             left -= 1;
+            if self.policy.has(Defect::StaleTrusted) {
+                self.tables.forget_origin(&mut self.frames, level, index);
+                continue;
+            }
             if level == Level::L1 {
                 self.empty_table(index, caps)?;
             } else if self.tables.used(level, index) != 0 {
@@ -107,7 +112,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         caps: &mut impl Mappings,
     ) -> Result<SpaceId, MapError> {
         self.resync_own(cpu.vcpu, memory, caps)?;
-        self.sync_contents(cpu.root, memory, caps)?;
+        self.sync_contents(cpu.vcpu, cpu.root, memory, caps)?;
         self.activate(cpu, caps)
     }
 
@@ -159,6 +164,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
+        if self.policy.has(Defect::FaultKeepsLeaf) {
+            return Ok(());
+        }
         let none = Some(memory).filter(|_| false);
         let dropped = self.drop_in_all_views(cpu.root, gva, none, caps)?;
         self.counters.pf_zap += u64::from(dropped);
@@ -178,6 +186,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let mut dropped = false;
         for space in self.spaces.ids() {
             let key = self.spaces.key(space);
+            if self.policy.has(Defect::OneViewInvalidated) && !self.spaces.is_active(space) {
+                continue;
+            }
             if key != SpaceKey::NONE && key.root() == root {
                 dropped |= self.drop_address(space, gva, memory, caps)?;
             }
@@ -211,7 +222,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if self.tables.used(Level::L1, table) == 0 {
             return Ok(false);
         }
-        if self.tables.origin(Level::L1, table).is_superpage() {
+        if self.tables.origin(Level::L1, table).is_superpage()
+            && !self.policy.has(Defect::SuperpageSplit)
+        {
             self.empty_table(table, caps)?;
             return Ok(true);
         }

@@ -57,6 +57,6 @@ pub use mappings::{CopyId, MapError, Mappings, SpaceId, TableId};
 pub use mmu::{LiveLeaf, ShadowMmu};
 pub use origin::{Origin, Rights};
 pub use out_of_sync::{OOS_FIXUPS, OOS_PAGES};
-pub use policy::{Policy, Promotion};
+pub use policy::{Defect, Policy, Promotion};
 pub use storage::{Pools, PoolsError, Storage};
 pub use walk::{GuestWalk, WALK_ATTEMPTS, WalkFailure, walk};

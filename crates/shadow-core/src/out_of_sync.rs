@@ -166,12 +166,14 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> OutOfSync<'a, PAGES, FIXUPS> {
         record
     }
 
-    pub(crate) fn snapshot(&self, page: u8) -> &SnapshotRecord {
-        &self.snapshots[usize::from(self.slot(page).snapshot)]
-    }
-
     pub(crate) fn snapshot_mut(&mut self, page: u8) -> &mut SnapshotRecord {
         &mut self.snapshots[usize::from(self.slot(page).snapshot)]
+    }
+
+    /// Whether nothing used another value of an entry than `live`.
+    pub(crate) fn is_settled(&self, page: u8, slot: usize, live: u64) -> bool {
+        let record = &self.snapshots[usize::from(self.slot(page).snapshot)];
+        record.entries[slot] == live && record.diverged[slot / 64] & 1 << (slot % 64) == 0
     }
 
     /// Where the page is mapped writable, or was.

@@ -10,6 +10,46 @@ pub enum Promotion {
     Recorded,
 }
 
+/// A mistake that tests plant, to show that the evidence would catch it. Only
+/// the feature `defects`, which tests alone select, makes any difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// R1: instances are used whatever they were built from.
+    OriginIgnored,
+    /// R2: detached tables are reused as they are.
+    DetachedReused,
+    /// R3: nothing records that another value than the snapshot's was used.
+    DivergenceForgotten,
+    /// R3: a resync visits one instance only.
+    OneInstanceSynced,
+    /// R4: a resync derives leaves into instances that the walk did not give.
+    PathUnchecked,
+    /// R5: INVLPG concerns the current view only.
+    OneViewInvalidated,
+    /// R5: INVLPG drops one page of a splintered superpage.
+    SuperpageSplit,
+    /// R5: a delivered page fault drops nothing.
+    FaultKeepsLeaf,
+    /// R5: a CR3 load leaves the vCPU's own tables out of sync.
+    OwnTablesKept,
+    /// R5: a CR3 load does not look at other vCPUs' tables.
+    OthersIgnored,
+    /// R6: stale instances count as good when their space is loaded.
+    StaleTrusted,
+    /// R7: the walk goes on after an eviction.
+    WalkKept,
+    /// Promotion leaves writable mappings.
+    WriteAccessKept,
+    /// Promotion goes on with the walk made before it.
+    PromotionTrusted,
+    /// An evicted fixup keeps its writable mapping.
+    FixupLost,
+    /// Reads map tables writable.
+    TableReadWritable,
+    /// A write of a server to a table is not noticed.
+    ServerWriteMissed,
+}
+
 /// Choices made at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -21,6 +61,8 @@ pub struct Policy {
     /// Entries around a hidden fault that are mapped with it if their A bit is
     /// set: the size of the aligned block, a power of two; 1 for none.
     pub neighbours: u16,
+    /// The planted mistake.
+    pub defect: Option<Defect>,
 }
 
 impl Policy {
@@ -29,7 +71,16 @@ impl Policy {
         promotion: Promotion::Revoke,
         derive: true,
         neighbours: 8,
+        defect: None,
     };
+}
+
+impl Policy {
+    /// Whether `defect` is planted; never outside tests.
+    #[inline]
+    pub(crate) fn has(&self, defect: Defect) -> bool {
+        cfg!(feature = "defects") && self.defect == Some(defect)
+    }
 }
 
 impl Default for Policy {

@@ -19,7 +19,7 @@ use crate::mappings::{CopyId, MapError, Mappings};
 use crate::mmu::ShadowMmu;
 use crate::origin::Origin;
 use crate::out_of_sync::Place;
-use crate::policy::Promotion;
+use crate::policy::{Defect, Promotion};
 use crate::tables::LeafRecord;
 use crate::tracking::TableRef;
 
@@ -41,7 +41,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if self.frames.tracking(frame) != Tracking::Plain {
             return Ok(false);
         }
-        self.remove_write_access(frame, caps)?;
+        if !self.policy.has(Defect::WriteAccessKept) {
+            self.remove_write_access(frame, caps)?;
+        }
         self.counters.promote += 1;
         Ok(true)
     }
@@ -137,7 +139,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
         if on_path || self.is_loaded(frame) {
             self.unsync(vcpu, frame, memory, caps)?;
-            return Ok(true);
+            return Ok(!self.policy.has(Defect::WalkKept));
         }
         // R6: nobody can reach what was built from it before a CR3 load.
         while let Some(table) = self.tables.first_instance(&self.frames, frame) {
@@ -203,7 +205,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(());
         };
         if let Some(old) = self.oos.fixup_in_the_way(page, place) {
-            let evicted = self.take_fixup(frame, old, caps)?;
+            let lost = self.policy.has(Defect::FixupLost);
+            let evicted = !lost && self.take_fixup(frame, old, caps)?;
             self.counters.oos_fixup_evict += u64::from(evicted);
             self.oos.add_fixup(page, place);
             self.counters.oos_fixup_add += 1;

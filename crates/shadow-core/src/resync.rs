@@ -16,6 +16,7 @@ use crate::leaf::Leaf;
 use crate::mappings::{MapError, Mappings};
 use crate::mmu::ShadowMmu;
 use crate::origin::{Origin, Rights};
+use crate::policy::Defect;
 use crate::tables::{EntrySet, LeafRecord, Slots};
 use crate::tracking::{Listed, TableRef};
 use crate::walk::{GuestWalk, peek};
@@ -70,6 +71,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
         let derive = self.policy.derive;
+        if self.policy.has(Defect::OwnTablesKept) {
+            return Ok(());
+        }
         for page in self.oos.pages_of(vcpu) {
             if let Some(frame) = self.oos.occupant(&self.frames, page) {
                 self.resync(frame, derive, memory, caps)?;
@@ -92,17 +96,20 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         Ok(())
     }
 
-    /// Content sync of all that is out of sync, for the spaces of `root`.
+    /// Content sync of what other vCPUs let go out of sync, for the spaces of
+    /// `root`.
     pub(crate) fn sync_contents(
         &mut self,
+        vcpu: VcpuId,
         root: Gfn,
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
-        if !self.frames.any_out_of_sync() {
+        if !self.frames.any_out_of_sync() || self.policy.has(Defect::OthersIgnored) {
             return Ok(());
         }
-        for page in self.oos.pages() {
+        let own = self.oos.pages_of(vcpu);
+        for page in self.oos.pages().filter(|page| !own.contains(page)) {
             if let Some(frame) = self.oos.occupant(&self.frames, page) {
                 let changed = self.changed_entries(frame, page, memory);
                 self.sync_instances(frame, &changed, Some(root), false, memory, caps)?;
@@ -145,6 +152,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             let space = self.tables.space(table.level, table.index);
             if root.is_none_or(|root| self.spaces.key(space).root() == root) {
                 self.sync_instance(table, changed, derive, memory, caps)?;
+            }
+            if self.policy.has(Defect::OneInstanceSynced) {
+                break;
             }
             // Dropping may have taken the next one along: then from the start,
             // where everything is in step already.
@@ -214,9 +224,27 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
     }
 
-    fn live_entry(&self, table: TableRef, slot: usize, memory: &impl GuestMemory) -> Gpte {
+    /// Whether what lies below the entry may stay there without a flush; an
+    /// instance without leaves always may.
+    pub(crate) fn is_right(&self, table: TableRef, slot: usize, memory: &impl GuestMemory) -> bool {
+        let live = self.live_entry(table, slot, memory);
+        match self.tables.child_ref(table, slot) {
+            None => self.judge_leaf(table.index, slot, live) == Verdict::Keep,
+            Some(child) => {
+                self.tables.used(child.level, child.index) == 0
+                    || self.judge_child(table, live | Gpte::DIRTY, child.level, child.index)
+            }
+        }
+    }
+
+    pub(crate) fn live_entry(
+        &self,
+        table: TableRef,
+        slot: usize,
+        memory: &impl GuestMemory,
+    ) -> Gpte {
         let base = self.tables.origin(table.level, table.index).gfn().base();
-        let gpa = Gpa::new(base.get() | slot as u64 * 8);
+        let gpa = Gpa::new(base.get() | (slot as u64 * 8));
         Gpte::from_bits_retain(memory.load_u64(gpa).unwrap_or(0))
     }
 
@@ -390,6 +418,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Whether a level-1 instance and all above it have these origins.
     pub(crate) fn path_matches(&self, table: u16, origins: &[Origin; 3]) -> bool {
+        if self.policy.has(Defect::PathUnchecked) {
+            return true;
+        }
         let (l1, l2) = (table, self.tables.parent(Level::L1, table));
         let l3 = self.tables.parent(Level::L2, l2);
         self.tables.origin(Level::L1, l1) == origins[0]
@@ -400,7 +431,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// R3: marks the entries of out-of-sync tables of which this walk used a
     /// value that the snapshot does not have.
     pub(crate) fn note_used(&mut self, root: Gfn, gva: Gva, walk: &GuestWalk) {
-        if !self.frames.any_out_of_sync() {
+        if !self.frames.any_out_of_sync() || self.policy.has(Defect::DivergenceForgotten) {
             return;
         }
         let mut table = root;
@@ -442,7 +473,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
-        if length == 0 {
+        if length == 0 || self.policy.has(Defect::ServerWriteMissed) {
             return Ok(());
         }
         let last = gpa.get().saturating_add(length - 1);

@@ -124,6 +124,13 @@ impl Tables<'_> {
         self.push(table, head, STALE);
     }
 
+    /// The child linked at an entry of an upper table; `None` for leaves.
+    pub(crate) fn child_ref(&self, table: TableRef, slot: usize) -> Option<TableRef> {
+        let below = table.level.below()?;
+        let child = self.child(table.level, table.index, slot)?;
+        Some(TableRef::new(below, child))
+    }
+
     /// The first stale instance of a space.
     pub(crate) fn first_stale(&self, space: SpaceId) -> Option<TableRef> {
         TableRef::from_word(self.record(Level::L4, space.0).stale)

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use shadow_core::{CopyId, MapError, Mappings, Pools, SpaceId, TableId};
 use x86::{Gfn, Gva, Level};
 
+use super::memory::Ram;
+
 /// seL4's error numbers that occur here.
 pub const INVALID_CAPABILITY: u32 = 2;
 pub const ILLEGAL_OPERATION: u32 = 3;
@@ -62,9 +64,43 @@ pub struct Kernel {
     pub calls: Vec<Call>,
     /// Operations that succeed before one fails.
     pub fail_after: Option<u32>,
+    /// A store that another vCPU makes during some operation.
+    pub sibling: Option<Sibling>,
+    /// Memory before and after such a store.
+    pub seen: Vec<Ram>,
+}
+
+/// A store by a vCPU that runs between two operations of the server.
+pub struct Sibling {
+    /// Operations before it.
+    pub after: u32,
+    /// Its memory, address space and the address that it stores through.
+    pub ram: Ram,
+    pub space: SpaceId,
+    pub va: u64,
+    pub value: u64,
 }
 
 impl Kernel {
+    /// Lets the sibling store if its time has come and its mapping allows it.
+    fn sibling_runs(&mut self) {
+        match &mut self.sibling {
+            Some(sibling) if sibling.after > 0 => sibling.after -= 1,
+            Some(_) => {
+                let Some(sibling) = self.sibling.take() else {
+                    return;
+                };
+                if let Some((gfn, true)) = self.access(sibling.space, Gva::new(sibling.va)) {
+                    self.seen.push(sibling.ram.photograph());
+                    let gpa = gfn.base().get() | sibling.va & 0xfff;
+                    sibling.ram.poke(gpa, sibling.value);
+                    self.seen.push(sibling.ram.photograph());
+                }
+            }
+            None => {}
+        }
+    }
+
     pub fn new(pools: &Pools) -> Self {
         let table = Table {
             mapped: None,
@@ -91,6 +127,8 @@ impl Kernel {
             ],
             calls: Vec::new(),
             fail_after: None,
+            sibling: None,
+            seen: Vec::new(),
         }
     }
 
@@ -99,6 +137,7 @@ impl Kernel {
     }
 
     fn call(&mut self, call: Call) -> Result<(), MapError> {
+        self.sibling_runs();
         self.calls.push(call);
         match &mut self.fail_after {
             Some(0) => {

@@ -200,6 +200,9 @@ impl Machine {
     /// the leaves that the records say.
     pub fn check(&self) {
         self.mmu.audit().expect("invariants hold");
+        self.mmu
+            .audit_contents(&self.ram)
+            .expect("tables and what was built from them agree");
         let recorded: BTreeSet<_> = self
             .mmu
             .live_leaves()

@@ -1,6 +1,7 @@
 //! Guest memory that records every write.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use x86::{Gpa, GuestMemory, OutsideRam};
 
@@ -13,8 +14,11 @@ pub struct Store {
 }
 
 /// RAM from 0, and what the code under test stored there.
+///
+/// A clone is the same memory, as another vCPU sees it.
+#[derive(Clone)]
 pub struct Ram {
-    words: Vec<Cell<u64>>,
+    words: Rc<Vec<Cell<u64>>>,
     pub stores: RefCell<Vec<Store>>,
     /// Stores to make, one each before the next compare-exchange: what another
     /// vCPU does meanwhile.
@@ -22,9 +26,19 @@ pub struct Ram {
 }
 
 impl Ram {
+    /// A copy of the memory as it is now.
+    pub fn photograph(&self) -> Self {
+        Self {
+            words: Rc::new(self.words.to_vec()),
+            ..self.clone()
+        }
+    }
+}
+
+impl Ram {
     pub fn new(frames: u64) -> Self {
         Self {
-            words: vec![Cell::new(0); frames as usize * 512],
+            words: Rc::new(vec![Cell::new(0); frames as usize * 512]),
             stores: RefCell::default(),
             interference: RefCell::default(),
         }

@@ -1,0 +1,67 @@
+//! Mistakes planted on purpose: the random guests of `legal.rs` notice each.
+
+mod model;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use model::machine::{ROOMY, SMALL};
+use model::world::{FRAMES, RECORDED, prelude, run, step};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use shadow_core::{Defect, Policy, Pools};
+
+const CASES: usize = 600;
+
+/// How many cases it took until the mistake was noticed.
+fn cases_until_caught(defect: Defect) -> Option<usize> {
+    let mut runner = TestRunner::deterministic();
+    let steps = proptest::collection::vec(step(), 160);
+    (0..CASES).find(|case| {
+        let steps = steps.new_tree(&mut runner).expect("steps").current();
+        let (pools, policy) = match case % 2 {
+            0 => (SMALL, Policy::DEFAULT),
+            _ => (ROOMY, RECORDED),
+        };
+        let pools = Pools {
+            frames: FRAMES,
+            ..pools
+        };
+        let policy = Policy {
+            defect: Some(defect),
+            ..policy
+        };
+        let steps = [prelude(), steps].concat();
+        catch_unwind(AssertUnwindSafe(|| run(pools, policy, &steps))).is_err()
+    })
+}
+
+macro_rules! caught {
+    ($($test:ident: $defect:ident,)*) => {
+        $(#[test]
+        fn $test() {
+            let caught = cases_until_caught(Defect::$defect);
+            println!("caught {:?} {caught:?}", Defect::$defect);
+            assert!(caught.is_some(), "nobody noticed");
+        })*
+    };
+}
+
+caught! {
+    r1_instances_of_another_origin: OriginIgnored,
+    r2_detached_tables_reused_full: DetachedReused,
+    r3_divergence_forgotten: DivergenceForgotten,
+    r3_one_of_several_instances: OneInstanceSynced,
+    r4_leaves_derived_off_the_path: PathUnchecked,
+    r5_invlpg_in_one_view: OneViewInvalidated,
+    r5_invlpg_of_one_fragment: SuperpageSplit,
+    r5_delivered_fault_keeps_the_leaf: FaultKeepsLeaf,
+    r5_cr3_load_without_resync: OwnTablesKept,
+    r5_cr3_load_ignores_others: OthersIgnored,
+    r6_stale_instances_trusted: StaleTrusted,
+    r7_walk_kept_after_eviction: WalkKept,
+    promotion_keeps_write_access: WriteAccessKept,
+    promotion_without_another_walk: PromotionTrusted,
+    fixup_lost: FixupLost,
+    tables_writable_by_reads: TableReadWritable,
+    server_writes_unnoticed: ServerWriteMissed,
+}
