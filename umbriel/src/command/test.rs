@@ -16,7 +16,8 @@ use crate::suite::{Case, bench, cargo, fuzz, kernel, runner};
 use crate::tools::{self, Need};
 
 /// What also runs bare, but is no part of every system.
-const OTHER_BARE_PACKAGES: [&str; 3] = ["bench", "hello", "kernel-probe"];
+const OTHER_BARE_PACKAGES: [&str; 5] =
+    ["bench", "hello", "kernel-model", "kernel-probe", "torture"];
 
 /// Runs the command. The exit status is 0 if every test passed.
 ///
@@ -183,6 +184,8 @@ fn cargo_cases<'a>(repository: &'a Repository, built: &'a Built) -> Vec<Case<'a>
             &[
                 "test",
                 "--workspace",
+                "--exclude",
+                "kernel-model",
                 "--exclude",
                 "kernel-probe",
                 "--no-fail-fast",
