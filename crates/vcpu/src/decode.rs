@@ -230,7 +230,8 @@ impl Operation {
             | Self::Iret { .. }
             | Self::FarReturn { .. }
             | Self::Ud2 => RegisterSet::First,
-            Self::Rdmsr | Self::In { .. } | Self::Out { .. } | Self::Cpuid => RegisterSet::Low,
+            // Not RDMSR: FS and GS bases are registers here.
+            Self::In { .. } | Self::Out { .. } | Self::Cpuid => RegisterSet::Low,
             Self::MovFromControl { register, .. } | Self::MovToControl { register, .. } => {
                 RegisterSet::Through(*register)
             }

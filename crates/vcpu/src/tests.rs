@@ -4,6 +4,7 @@ mod boot;
 mod control;
 mod deliver;
 mod descriptor_tables;
+mod lazy;
 mod msr;
 mod port;
 mod privilege;

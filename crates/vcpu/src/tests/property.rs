@@ -8,7 +8,7 @@ use crate::testing::{FUZZ_RAM, Random, exercise};
 use crate::{Completion, Outcome, Registers, Trap, VcpuState};
 
 /// Bytes that begin an instruction of ours more often than not.
-fn code() -> impl Strategy<Value = Vec<u8>> {
+pub fn code() -> impl Strategy<Value = Vec<u8>> {
     let prefix = prop_oneof![
         Just(vec![]),
         Just(vec![0x48]),
@@ -28,7 +28,7 @@ fn code() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Values that pass or fail checks: addresses, selectors, edges.
-fn value() -> impl Strategy<Value = u64> {
+pub fn value() -> impl Strategy<Value = u64> {
     prop_oneof![
         any::<u64>(),
         0..RAM as u64,
