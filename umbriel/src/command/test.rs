@@ -16,8 +16,15 @@ use crate::suite::{Case, bench, cargo, fuzz, kernel, runner};
 use crate::tools::{self, Need};
 
 /// What also runs bare, but is no part of every system.
-const OTHER_BARE_PACKAGES: [&str; 5] =
-    ["bench", "hello", "kernel-model", "kernel-probe", "torture"];
+const OTHER_BARE_PACKAGES: [&str; 7] = [
+    "bench",
+    "hello",
+    "kernel-model",
+    "kernel-probe",
+    "spin",
+    "storm",
+    "torture",
+];
 
 /// Runs the command. The exit status is 0 if every test passed.
 ///

@@ -80,6 +80,21 @@ pub struct Output {
     /// Texts that do not occur.
     #[serde(default)]
     pub lacks: Vec<String>,
+    /// Numbers that occur, each between two bounds.
+    #[serde(default)]
+    pub number: Vec<Number>,
+}
+
+/// A decimal number in a client's output.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Number {
+    /// The text before it, at its first occurrence.
+    pub after: String,
+    /// Its least value.
+    pub at_least: u64,
+    /// Its greatest value.
+    pub at_most: u64,
 }
 
 /// How a guest must end.

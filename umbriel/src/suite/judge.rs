@@ -6,7 +6,7 @@ use crate::machine::Outcome;
 use crate::output::escape::escape;
 use crate::output::status::GuestEnd;
 use crate::output::streams::MACHINE;
-use crate::suite::expected::{Expected, Guest, Output};
+use crate::suite::expected::{Expected, Guest, Number, Output};
 
 /// The reasons why `outcome`, with exit status `status`, is not as expected;
 /// none if it is.
@@ -82,7 +82,29 @@ fn output_problems(name: &str, expected: &Output, stream: &[u8]) -> Vec<String> 
         .iter()
         .filter(|unwanted| text.contains(unwanted.as_str()));
     problems.extend(unwanted.map(|unwanted| format!("{name} writes {unwanted:?}")));
+    let numbers = expected.number.iter();
+    problems.extend(numbers.filter_map(|number| number_problem(name, number, &text)));
     problems
+}
+
+/// Why the number that follows a text is not within its bounds.
+fn number_problem(name: &str, expected: &Number, text: &str) -> Option<String> {
+    let Number {
+        after,
+        at_least,
+        at_most,
+    } = expected;
+    let found = text.split_once(after.as_str()).and_then(|(_, rest)| {
+        let end = rest.find(|digit: char| !digit.is_ascii_digit());
+        rest[..end.unwrap_or(rest.len())].parse::<u64>().ok()
+    });
+    match found {
+        None => Some(format!("{name} writes no number after {after:?}")),
+        Some(found) if (*at_least..=*at_most).contains(&found) => None,
+        Some(found) => Some(format!(
+            "{name} writes {found} after {after:?}, not {at_least} to {at_most}"
+        )),
+    }
 }
 
 /// Says where two texts part.
@@ -169,6 +191,21 @@ mod tests {
             output_problems("a", &wanted, b"Solo5: x"),
             ["a writes \"Solo5:\""]
         );
+    }
+
+    #[test]
+    fn numbers_keep_to_their_bounds() {
+        let wanted = output("number = [{ after = 'share: ', at-least = 430, at-most = 570 }]");
+        assert!(output_problems("a", &wanted, b"x\r\nshare: 430\r\n").is_empty());
+        assert!(output_problems("a", &wanted, b"share: 570").is_empty());
+        assert_eq!(
+            output_problems("a", &wanted, b"share: 429.9"),
+            ["a writes 429 after \"share: \", not 430 to 570"]
+        );
+        assert!(output_problems("a", &wanted, b"share: 571")[0].contains("571"));
+        for text in ["share", "share: ", "share: -450"] {
+            assert!(output_problems("a", &wanted, text.as_bytes())[0].contains("no number"));
+        }
     }
 
     #[test]
