@@ -30,6 +30,8 @@ mod serve;
 #[cfg(target_os = "none")]
 mod thread;
 #[cfg(target_os = "none")]
+mod translations;
+#[cfg(target_os = "none")]
 mod vcpus;
 #[cfg(target_os = "none")]
 mod window;

@@ -13,6 +13,7 @@ use x86::{
 
 use crate::caps::Caps;
 use crate::thread::Thread;
+use crate::translations::Translations;
 use crate::window::Window;
 
 /// Attempts at a translation while the guest keeps changing its tables.
@@ -89,55 +90,10 @@ pub struct Mmu<'p> {
     paging: &'p mut Paging,
     cpu: PagingContext,
     thread: &'p mut Thread,
-    recent: Recent,
+    translations: &'p mut Translations,
     /// Whether a capability operation or a read of registers failed; the caller
     /// must not resume the guest then as if nothing were.
     pub failed: bool,
-}
-
-/// Translations of the current instruction, as a TLB may keep them: delivering
-/// one exception touches three or four pages a dozen times.
-struct Recent {
-    entries: [Option<RecentEntry>; 4],
-    next: usize,
-}
-
-#[derive(Clone, Copy)]
-struct RecentEntry {
-    page: Gva,
-    user: bool,
-    write: bool,
-    frame: Gpa,
-}
-
-impl Recent {
-    const fn new() -> Self {
-        Self {
-            entries: [None; 4],
-            next: 0,
-        }
-    }
-
-    /// Where `gva` lies, if an earlier access of that right found its page.
-    fn find(&self, gva: Gva, user: bool, write: bool) -> Option<Gpa> {
-        let page = gva.page_base();
-        let hit = |entry: &&RecentEntry| {
-            entry.page == page && entry.user == user && (entry.write || !write)
-        };
-        let entry = self.entries.iter().flatten().find(hit)?;
-        Some(Gpa::new(entry.frame.get() | gva.page_offset()))
-    }
-
-    fn keep(&mut self, gva: Gva, user: bool, write: bool, gpa: Gpa) {
-        let (page, frame) = (gva.page_base(), gpa.gfn().base());
-        self.entries[self.next] = Some(RecentEntry {
-            page,
-            user,
-            write,
-            frame,
-        });
-        self.next = (self.next + 1) % self.entries.len();
-    }
 }
 
 /// Where a byte of guest memory is.
@@ -149,12 +105,17 @@ enum Place {
 
 impl<'p> Mmu<'p> {
     /// The view of the vCPU with `cpu`'s paging state.
-    pub const fn new(paging: &'p mut Paging, thread: &'p mut Thread, cpu: PagingContext) -> Self {
+    pub const fn new(
+        paging: &'p mut Paging,
+        thread: &'p mut Thread,
+        translations: &'p mut Translations,
+        cpu: PagingContext,
+    ) -> Self {
         Self {
             paging,
             cpu,
             thread,
-            recent: Recent::new(),
+            translations,
             failed: false,
         }
     }
@@ -169,7 +130,7 @@ impl<'p> Mmu<'p> {
             AccessKind::Write => Access::Write,
             AccessKind::Fetch => Access::Execute,
         };
-        if let Some(gpa) = self.recent.find(gva, cpu.user, kind.is_write()) {
+        if let Some(gpa) = self.translations.find(gva, cpu.user, kind.is_write()) {
             return Ok(Place::Ram(gpa));
         }
         for _ in 0..ATTEMPTS {
@@ -179,7 +140,7 @@ impl<'p> Mmu<'p> {
                 .translate(&cpu, gva, kind, &self.paging.memory)
             {
                 Translation::Ram(gpa) => {
-                    self.recent.keep(gva, cpu.user, kind.is_write(), gpa);
+                    self.translations.keep(gva, cpu.user, kind.is_write(), gpa);
                     return Ok(Place::Ram(gpa));
                 }
                 Translation::GuestFault(fault) => return Err(fault),
@@ -263,7 +224,7 @@ impl Machine for Mmu<'_> {
     }
 
     fn cr3_loaded(&mut self, state: &VcpuState) {
-        self.recent = Recent::new();
+        self.translations.forget_all();
         self.cpu = context(self.cpu.vcpu, state);
         let Paging { mmu, caps, memory } = &mut *self.paging;
         let result = mmu.load_cr3(&self.cpu, memory, caps);
@@ -271,14 +232,14 @@ impl Machine for Mmu<'_> {
     }
 
     fn invalidate(&mut self, gva: Gva) {
-        self.recent = Recent::new();
+        self.translations.forget_all();
         let Paging { mmu, caps, memory } = &mut *self.paging;
         let result = mmu.invlpg(&self.cpu, gva, memory, caps);
         self.note(result);
     }
 
     fn paging_mode_changed(&mut self, state: &VcpuState) {
-        self.recent = Recent::new();
+        self.translations.forget_all();
         self.cpu = context(self.cpu.vcpu, state);
         let Paging { mmu, caps, memory } = &mut *self.paging;
         let result = mmu.paging_mode_changed(&self.cpu, memory, caps);

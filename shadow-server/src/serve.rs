@@ -237,6 +237,7 @@ impl Server {
     /// A page fault that the guest's own tables raise.
     fn guest_fault(&mut self, index: usize, fault: PageFault) -> Next {
         process::count(Counter::InjectedPageFaults);
+        self.vcpus[index].translations.forget(fault.address);
         let cpu = self.vcpus[index].context();
         let Paging { mmu, caps, memory } = &mut self.paging;
         let dropped = mmu.page_fault_delivered(&cpu, fault.address, memory, caps);
@@ -266,7 +267,12 @@ impl Server {
     ) -> Next {
         let vcpu = &mut self.vcpus[index];
         let context = vcpu.context();
-        let mut mmu = Mmu::new(&mut self.paging, &mut vcpu.thread, context);
+        let mut mmu = Mmu::new(
+            &mut self.paging,
+            &mut vcpu.thread,
+            &mut vcpu.translations,
+            context,
+        );
         let outcome = work(vcpu.state, &mut vcpu.registers, &mut mmu);
         if mmu.failed {
             return self.give_up(index);

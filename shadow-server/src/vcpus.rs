@@ -7,6 +7,7 @@ use zerocopy::FromZeros;
 
 use crate::paging;
 use crate::thread::Thread;
+use crate::translations::Translations;
 
 /// A vCPU.
 pub struct Vcpu {
@@ -18,6 +19,8 @@ pub struct Vcpu {
     pub registers: Registers,
     /// Its thread.
     pub thread: Thread,
+    /// Translations that accesses on its behalf keep.
+    pub translations: Translations,
     /// Whether an exit awaits its completion, and of which kind.
     pub waiting: Option<Waiting>,
 }
@@ -46,6 +49,7 @@ impl Vcpu {
             state,
             registers: Registers::new_zeroed(),
             thread: Thread::new(index, slots),
+            translations: Translations::new(),
             waiting: None,
         }
     }

@@ -8,7 +8,7 @@
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use system::address_map::{WINDOW, WINDOW_LIMIT};
-use x86::{Gpa, GuestMemory, OutsideRam};
+use x86::{Gfn, Gpa, GuestMemory, OutsideRam};
 
 /// Guest memory of a fixed size.
 pub struct Window {
@@ -44,11 +44,25 @@ impl Window {
         Ok(unsafe { &*(address as *const AtomicU64) })
     }
 
+    /// All entries of a table; none outside RAM.
+    fn table(&self, table: Gfn) -> &[AtomicU64] {
+        match self.address(table.base(), 4096) {
+            // SAFETY: as in `word`; frames are aligned.
+            Ok(address) => unsafe { core::slice::from_raw_parts(address as *const AtomicU64, 512) },
+            Err(_) => &[],
+        }
+    }
+
     fn bytes(&self, gpa: Gpa, length: usize) -> Result<&[AtomicU8], OutsideRam> {
         let address = self.address(gpa, length as u64)?;
         // SAFETY: as in `word`; bytes are always aligned.
         Ok(unsafe { core::slice::from_raw_parts(address as *const AtomicU8, length) })
     }
+}
+
+/// The address of word number `word` from `gpa` on. The range was checked.
+const fn at(gpa: Gpa, word: usize) -> Gpa {
+    Gpa::new(gpa.get() + 8 * word as u64)
 }
 
 /// Copies bytes between two places that others may change meanwhile; as many
@@ -99,8 +113,33 @@ impl GuestMemory for Window {
         })
     }
 
+    fn load_table(&self, table: Gfn, entries: &mut [u64; 512]) {
+        for (entry, live) in entries.iter_mut().zip(self.table(table)) {
+            *entry = live.load(Ordering::Relaxed);
+        }
+    }
+
+    fn compare_table(&self, table: Gfn, expected: &[u64; 512], differ: &mut [u64; 8]) {
+        let chunks = expected
+            .chunks_exact(64)
+            .zip(self.table(table).chunks_exact(64));
+        for (word, (expected, live)) in differ.iter_mut().zip(chunks) {
+            for (bit, (expected, live)) in expected.iter().zip(live).enumerate() {
+                if live.load(Ordering::Relaxed) != *expected {
+                    *word |= 1 << bit;
+                }
+            }
+        }
+    }
+
     fn read(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), OutsideRam> {
         let source = self.bytes(gpa, bytes.len())?;
+        if gpa.get().is_multiple_of(8) && bytes.len().is_multiple_of(8) {
+            for (word, to) in bytes.chunks_exact_mut(8).enumerate() {
+                to.copy_from_slice(&self.load_u64(at(gpa, word))?.to_le_bytes());
+            }
+            return Ok(());
+        }
         for (to, from) in bytes.iter_mut().zip(source) {
             *to = from.load(Ordering::Relaxed);
         }
@@ -109,6 +148,13 @@ impl GuestMemory for Window {
 
     fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), OutsideRam> {
         let target = self.bytes(gpa, bytes.len())?;
+        if gpa.get().is_multiple_of(8) && bytes.len().is_multiple_of(8) {
+            for (word, from) in bytes.as_chunks().0.iter().enumerate() {
+                self.word(at(gpa, word))?
+                    .store(u64::from_le_bytes(*from), Ordering::Relaxed);
+            }
+            return Ok(());
+        }
         for (to, from) in target.iter().zip(bytes) {
             to.store(*from, Ordering::Relaxed);
         }

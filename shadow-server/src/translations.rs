@@ -1,0 +1,94 @@
+//! Translations that a vCPU's accesses in the server keep, as its TLB may.
+//!
+//! Delivering an exception touches the same few pages again and again: IDT,
+//! GDT, stack, the handler's code. Each entry is the outcome of one walk with
+//! one kind of right, and goes at every event that flushes a TLB: MOV CR3 and
+//! changes of the paging mode take all, so does INVLPG (its page may be part of
+//! a superpage), a delivered page fault takes its own page.
+//! Xen's `SHOPT_VIRTUAL_TLB` does the same for its emulator.
+
+use x86::{Gpa, Gva};
+
+/// Entries; a page has one place.
+const ENTRIES: usize = 16;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Page address, with kind of access and epoch in the low bits; 0 for none.
+    tag: u64,
+    frame: Gpa,
+}
+
+const VALID: u64 = 1;
+const USER: u64 = 2;
+const WRITE: u64 = 4;
+/// Bits of a tag that hold the epoch.
+const EPOCH_SHIFT: u32 = 3;
+const EPOCHS: u64 = 1 << (12 - EPOCH_SHIFT);
+
+/// A vCPU's kept translations.
+pub struct Translations {
+    entries: [Entry; ENTRIES],
+    /// Entries of another epoch are forgotten.
+    epoch: u64,
+}
+
+/// Reads and writes have places of their own: a write's walk sets D.
+const fn place(gva: Gva, write: bool) -> usize {
+    let page = (gva.get() >> 12) as usize;
+    let half = if write { ENTRIES / 2 } else { 0 };
+    (page ^ (page >> 9) ^ half) % ENTRIES
+}
+
+impl Translations {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self {
+            entries: [Entry {
+                tag: 0,
+                frame: Gpa::new(0),
+            }; ENTRIES],
+            epoch: 0,
+        }
+    }
+
+    const fn tag(&self, gva: Gva, user: bool, write: bool) -> u64 {
+        let user = if user { USER } else { 0 };
+        let write = if write { WRITE } else { 0 };
+        gva.page_base().get() | (self.epoch << EPOCH_SHIFT) | write | user | VALID
+    }
+
+    /// Where `gva` lies, if a walk of that kind is remembered.
+    #[inline]
+    pub fn find(&self, gva: Gva, user: bool, write: bool) -> Option<Gpa> {
+        let entry = &self.entries[place(gva, write)];
+        (entry.tag == self.tag(gva, user, write))
+            .then(|| Gpa::new(entry.frame.get() | gva.page_offset()))
+    }
+
+    /// Remembers that `gva` lies at `gpa`.
+    pub fn keep(&mut self, gva: Gva, user: bool, write: bool, gpa: Gpa) {
+        self.entries[place(gva, write)] = Entry {
+            tag: self.tag(gva, user, write),
+            frame: gpa.gfn().base(),
+        };
+    }
+
+    /// Forgets the page of `gva`.
+    pub fn forget(&mut self, gva: Gva) {
+        let page = gva.page_base().get();
+        for entry in [place(gva, false), place(gva, true)] {
+            if self.entries[entry].tag & !0xfff == page {
+                self.entries[entry].tag = 0;
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub fn forget_all(&mut self) {
+        self.epoch += 1;
+        if self.epoch == EPOCHS {
+            *self = Self::new();
+        }
+    }
+}
