@@ -96,15 +96,20 @@ pub enum RegisterSet {
 impl RegisterSet {
     /// How many words, from the first.
     pub const fn words(self) -> usize {
-        /// Word of each general register, by its x86 number.
-        const WORDS: [u8; 16] = [3, 5, 6, 4, 1, 9, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17];
         match self {
             Self::First => 3,
             Self::Low => 7,
-            Self::Through(register) => {
-                let words = WORDS[(register & 15) as usize] as usize + 1;
-                if words < 3 { 3 } else { words }
-            }
+            Self::Through(register) => match register & 15 {
+                0 => 4,
+                3 => 5,
+                1 => 6,
+                2 => 7,
+                4 => 3,
+                6 => 8,
+                7 => 9,
+                5 => 10,
+                extended => extended as usize + 3,
+            },
             Self::All => 20,
         }
     }
