@@ -20,8 +20,8 @@ struct Lazy<'a> {
 impl Machine for Lazy<'_> {
     fn load_registers(&mut self, registers: &mut Registers, set: RegisterSet) {
         let mut words = registers.to_words();
-        for word in self.loaded..set.words() {
-            words[word] = self.thread.to_words()[word];
+        if let Some(late) = words.get_mut(self.loaded..set.words()) {
+            late.copy_from_slice(&self.thread.to_words()[self.loaded..set.words()]);
         }
         *registers = Registers::from_words(words);
         self.loaded = self.loaded.max(set.words());
