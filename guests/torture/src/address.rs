@@ -23,6 +23,15 @@ impl VirtualPage {
         }))
     }
 
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..PAGES).map(|number| {
+            Self(core::array::from_fn(|depth| {
+                1 + number / WIDTH.pow(3 - depth as u32) % WIDTH
+            }))
+        })
+    }
+
     /// Its first address.
     pub fn address(self) -> u64 {
         let [l4, l3, l2, l1] = self.0.map(|index| index as u64);
@@ -54,6 +63,8 @@ mod tests {
 
     #[test]
     fn numbers_are_dense() {
+        let numbers = VirtualPage::all().map(|page| page.prefix(4));
+        assert!(numbers.eq(0..PAGES));
         let page = VirtualPage([1, 1, 1, 2]);
         assert_eq!((page.prefix(4), page.prefix(3)), (1, 0));
         assert_eq!(VirtualPage([3, 3, 3, 3]).prefix(4), PAGES - 1);

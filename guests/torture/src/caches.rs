@@ -1,17 +1,21 @@
 //! What TLB and paging-structure caches may hold, so that the guest
 //! invalidates where the architecture demands it, and nowhere else.
 //!
-//! Recorded is every translation and every upper entry that the processor may
-//! have kept since it last had to drop it (SDM vol. 3A, §4.10.2 to §4.10.4).
-//! An access is well defined if all that its address might hit says what the
-//! tables in memory say. One liberty that the manual takes is not counted on:
-//! that a page fault drops what is cached for its address. QEMU's TCG, the bare
-//! machine, keeps it.
+//! A processor may look up any address at any time and keep what it finds (SDM
+//! vol. 3A, §4.10.2.3 and §4.10.3.1), so what matters is not what was accessed
+//! but what the tables said since the processor last had to drop it. Before an
+//! entry changes, everything that the tables say is recorded; an access is well
+//! defined if all that its address might hit says what the tables say now.
+//!
+//! Of two liberties that the manual gives no use is made, because the bare
+//! machine, QEMU's TCG, does not take them: looking up an address that is not
+//! accessed sets no A bits, so entries without A are not cached; and a page
+//! fault need not drop what is cached for its address.
 
 use crate::address::{PAGES, VirtualPage, WIDTH};
-use crate::walk::{End, Kind, Walk, bits};
+use crate::walk::{Walk, bits};
 
-/// The first entries of some walk, A and D as they were afterwards.
+/// The first entries of some walk.
 #[derive(Clone, Copy, Debug)]
 struct Cached {
     values: [u64; 4],
@@ -19,13 +23,15 @@ struct Cached {
 }
 
 impl Cached {
-    /// The first `depth` entries of a walk for an access of `kind`.
-    fn of(walk: &Walk, depth: usize, kind: Kind) -> Self {
+    /// The first `depth` entries of a walk, if a processor may keep them.
+    fn of(walk: &Walk, depth: usize) -> Option<Self> {
+        let steps = walk.steps().get(..depth)?;
         let mut values = [0; 4];
-        for (value, step) in values.iter_mut().zip(walk.steps()).take(depth) {
-            *value = step.value | walk.sets(step.address, kind);
+        for (value, step) in values.iter_mut().zip(steps) {
+            *value = step.value;
         }
-        Self { values, depth }
+        let accessed = steps.iter().all(|step| step.value & bits::ACCESSED != 0);
+        accessed.then_some(Self { values, depth })
     }
 
     /// Whether using this instead of the tables makes no difference.
@@ -46,30 +52,33 @@ fn same(cached: u64, memory: u64) -> bool {
     (cached ^ memory) & !(bits::IGNORED | status) == 0 && cached & status & !memory == 0
 }
 
-/// Translations that may be cached for one page.
+/// What may be cached for one address, of one kind.
 #[derive(Clone, Copy, Debug)]
-enum Translation {
-    None,
+enum Held {
+    Nothing,
     One(Cached),
-    /// Several that differ: part of a large page, and what was there before.
+    /// Several that differ.
     Several,
 }
 
-impl Translation {
+impl Held {
     fn may_be_stale(&self, walk: &Walk) -> bool {
         match self {
-            Self::None => false,
+            Self::Nothing => false,
             Self::One(cached) => !cached.agrees(walk),
             Self::Several => true,
         }
     }
 
-    /// Adds what `walk` found.
-    fn add(&mut self, walk: &Walk, kind: Kind) {
+    /// Adds the first `depth` entries of `walk`.
+    fn add(&mut self, walk: &Walk, depth: usize) {
+        let Some(cached) = Cached::of(walk, depth) else {
+            return;
+        };
         *self = if self.may_be_stale(walk) {
             Self::Several
         } else {
-            Self::One(Cached::of(walk, walk.steps().len(), kind))
+            Self::One(cached)
         };
     }
 }
@@ -78,55 +87,56 @@ impl Translation {
 #[derive(Debug)]
 pub struct Caches {
     /// By the first index: entries of the root.
-    roots: [Option<Cached>; WIDTH],
+    roots: [Held; WIDTH],
     /// By the first two indices.
-    level_3: [Option<Cached>; WIDTH.pow(2)],
+    level_3: [Held; WIDTH.pow(2)],
     /// By the first three indices.
-    level_2: [Option<Cached>; WIDTH.pow(3)],
+    level_2: [Held; WIDTH.pow(3)],
     /// By page, whatever the size of what was mapped.
-    translations: [Translation; PAGES],
+    translations: [Held; PAGES],
 }
 
 impl Caches {
     /// Empty caches.
     pub const fn new() -> Self {
         Self {
-            roots: [None; WIDTH],
-            level_3: [None; WIDTH.pow(2)],
-            level_2: [None; WIDTH.pow(3)],
-            translations: [Translation::None; PAGES],
+            roots: [Held::Nothing; WIDTH],
+            level_3: [Held::Nothing; WIDTH.pow(2)],
+            level_2: [Held::Nothing; WIDTH.pow(3)],
+            translations: [Held::Nothing; PAGES],
         }
     }
 
     /// Whether an access to `page`, for which the tables say `walk`, might use
     /// something that memory no longer says.
     pub fn may_be_stale(&self, page: VirtualPage, walk: &Walk) -> bool {
-        let uppers = [
+        let hits = [
             self.roots[page.prefix(1)],
             self.level_3[page.prefix(2)],
             self.level_2[page.prefix(3)],
+            self.translations[page.prefix(4)],
         ];
-        uppers.iter().flatten().any(|upper| !upper.agrees(walk))
-            || self.translations[page.prefix(4)].may_be_stale(walk)
+        hits.iter().any(|held| held.may_be_stale(walk))
     }
 
-    /// An access of `kind` was made, or tried, to `page`.
-    pub fn record(&mut self, page: VirtualPage, walk: &Walk, kind: Kind) {
-        let passed = walk.passed().len();
+    /// The tables said `walk` for `page` until now.
+    pub fn record(&mut self, page: VirtualPage, walk: &Walk) {
         let uppers = [
             &mut self.roots[page.prefix(1)],
             &mut self.level_3[page.prefix(2)],
             &mut self.level_2[page.prefix(3)],
         ];
-        for (depth, upper) in (1..=passed).zip(uppers) {
-            *upper = Some(Cached::of(walk, depth, kind));
+        for (depth, upper) in (1..=walk.passed().len()).zip(uppers) {
+            upper.add(walk, depth);
         }
+        let depth = walk.steps().len();
         if walk.is_large() {
+            // Part of the large page may have been looked up for a neighbour.
             for neighbour in page.neighbours() {
-                self.translations[neighbour].add(walk, kind);
+                self.translations[neighbour].add(walk, depth);
             }
-        } else if matches!(walk.end, End::Page(_)) {
-            self.translations[page.prefix(4)].add(walk, kind);
+        } else if walk.maps() {
+            self.translations[page.prefix(4)].add(walk, depth);
         }
     }
 
@@ -134,12 +144,12 @@ impl Caches {
     /// of a large page if the tables map one now (§4.10.4.1).
     pub fn invalidate(&mut self, page: VirtualPage, large: bool) {
         if large {
-            self.translations[page.neighbours()].fill(Translation::None);
+            self.translations[page.neighbours()].fill(Held::Nothing);
         }
-        self.translations[page.prefix(4)] = Translation::None;
-        self.roots.fill(None);
-        self.level_3.fill(None);
-        self.level_2.fill(None);
+        self.translations[page.prefix(4)] = Held::Nothing;
+        self.roots.fill(Held::Nothing);
+        self.level_3.fill(Held::Nothing);
+        self.level_2.fill(Held::Nothing);
     }
 
     /// MOV to CR3.
@@ -151,6 +161,38 @@ impl Caches {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
+    use crate::walk::{Access, Kind, Tables};
+
+    /// One page at 4096 whose words are all the same.
+    struct OnePage(u64);
+
+    impl Tables for OnePage {
+        fn read(&self, _: u64) -> u64 {
+            self.0
+        }
+        fn owns(&self, address: u64) -> bool {
+            address == 4096
+        }
+        fn reserved(&self) -> u64 {
+            0
+        }
+    }
+
+    const ENTRY: u64 = 4096 | bits::PRESENT | bits::ACCESSED;
+
+    fn page() -> VirtualPage {
+        VirtualPage::random(&mut Random::new(1))
+    }
+
+    fn walk(entry: u64) -> Walk {
+        let access = Access {
+            kind: Kind::Read,
+            user: false,
+            write_protect: true,
+        };
+        Walk::new(&OnePage(entry), 4096, page(), access)
+    }
 
     #[test]
     fn status_bits_may_be_missing_in_the_cache_but_not_in_memory() {
@@ -158,5 +200,35 @@ mod tests {
         assert!(!same(bits::ACCESSED | bits::DIRTY, bits::ACCESSED));
         assert!(same(1 << 9, 1 << 60));
         assert!(!same(bits::PRESENT, bits::PRESENT | bits::WRITABLE));
+    }
+
+    #[test]
+    fn what_was_said_is_stale_until_it_is_invalidated_or_said_again() {
+        let mut caches = Caches::new();
+        caches.record(page(), &walk(ENTRY));
+        assert!(!caches.may_be_stale(page(), &walk(ENTRY)));
+        assert!(caches.may_be_stale(page(), &walk(0)));
+        assert!(caches.may_be_stale(page(), &walk(ENTRY | bits::WRITABLE)));
+        caches.invalidate(page(), false);
+        assert!(!caches.may_be_stale(page(), &walk(0)));
+    }
+
+    #[test]
+    fn two_that_differ_are_stale_whatever_is_said_now() {
+        let mut caches = Caches::new();
+        caches.record(page(), &walk(ENTRY));
+        caches.record(page(), &walk(ENTRY | bits::WRITABLE));
+        assert!(caches.may_be_stale(page(), &walk(ENTRY | bits::WRITABLE)));
+        caches.flush();
+        assert!(!caches.may_be_stale(page(), &walk(ENTRY)));
+    }
+
+    #[test]
+    fn entries_that_are_absent_or_not_accessed_are_not_kept() {
+        for entry in [0, ENTRY & !bits::ACCESSED, ENTRY & !bits::PRESENT] {
+            let mut caches = Caches::new();
+            caches.record(page(), &walk(entry));
+            assert!(!caches.may_be_stale(page(), &walk(ENTRY)));
+        }
     }
 }

@@ -144,13 +144,19 @@ impl Program {
         if self.trace {
             println!("  {access:?} {:#x} {:x?}", address + offset, walk.end);
         }
+        let stored = word.filter(|_| access.kind == Kind::Write);
+        if let Some(word) = stored {
+            self.before_change(word);
+        }
         let seen = attempt(address, offset, plan.value, access);
         self.observe(seen, access, walk);
-        self.caches.record(plan.page, walk, access.kind);
+        // A write may have changed an entry that it had just used.
+        if matches!(walk.end, End::Page(_)) {
+            self.caches.record(plan.page, &walk.afterwards(access.kind));
+        }
         if seen != wanted {
             return Err(wrong(What::Seen { wanted, seen }));
         }
-        let stored = (access.kind == Kind::Write).then_some(word).flatten();
         for step in walk.steps() {
             if Some(step.address) == stored {
                 continue;

@@ -14,6 +14,13 @@ use crate::wrong::Wrong;
 /// Words of a page that operations use besides those that are entries.
 pub const DATA_WORDS: [u64; 3] = [8, 100, 509];
 
+/// What reads the tables and is stopped by no right.
+const LOOK: Access = Access {
+    kind: Kind::Read,
+    user: false,
+    write_protect: true,
+};
+
 /// What happened how often.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -119,7 +126,22 @@ impl Program {
         if self.trace {
             println!("  [{:#x}] := {entry:#x}", page.address() + index * 8);
         }
+        self.before_change(page.address() + index * 8);
         page.write(index, entry);
+    }
+
+    /// Records what the tables say by way of the word at `address`, which is
+    /// about to change.
+    pub(crate) fn before_change(&mut self, address: u64) {
+        if !(1..=WIDTH as u64).contains(&(address % 4096 / 8)) {
+            return; // no entry
+        }
+        for page in VirtualPage::all() {
+            let walk = Walk::new(&self.pool, self.root.address(), page, LOOK);
+            if walk.steps().iter().any(|step| step.address == address) {
+                self.caches.record(page, &walk);
+            }
+        }
     }
 
     fn write_entry(&mut self) {
@@ -180,12 +202,7 @@ impl Program {
         if self.trace {
             println!("  INVLPG {:#x}", page.address());
         }
-        let read = Access {
-            kind: Kind::Read,
-            user: false,
-            write_protect: true,
-        };
-        let walk = Walk::new(&self.pool, self.root.address(), page, read);
+        let walk = Walk::new(&self.pool, self.root.address(), page, LOOK);
         invalidate_page(page.address());
         self.caches.invalidate(page, walk.is_large());
     }

@@ -95,6 +95,7 @@ pub enum End {
 pub struct Walk {
     steps: [Step; 4],
     depth: usize,
+    leaf: bool,
     /// How it ends.
     pub end: End,
 }
@@ -105,6 +106,7 @@ impl Walk {
         let mut walk = Self {
             steps: [Step::default(); 4],
             depth: 0,
+            leaf: false,
             end: End::Elsewhere,
         };
         walk.end = walk.descend(tables, root, page, access);
@@ -121,9 +123,14 @@ impl Walk {
         &self.steps[..self.depth.saturating_sub(1)]
     }
 
-    /// Whether a level-2 entry maps the page.
+    /// Whether the tables map the page, with whatever rights.
+    pub fn maps(&self) -> bool {
+        self.leaf
+    }
+
+    /// Whether they do by a level-2 entry.
     pub fn is_large(&self) -> bool {
-        self.depth == 3 && matches!(self.end, End::Page(_))
+        self.leaf && self.depth == 3
     }
 
     /// Whether it fails because of a reserved bit.
@@ -152,6 +159,15 @@ impl Walk {
         set
     }
 
+    /// The walk with the bits that a successful access sets.
+    pub fn afterwards(&self, kind: Kind) -> Self {
+        let mut after = *self;
+        for step in &mut after.steps[..self.depth] {
+            step.value |= self.sets(step.address, kind);
+        }
+        after
+    }
+
     fn descend(
         &mut self,
         tables: &impl Tables,
@@ -175,6 +191,7 @@ impl Walk {
             rights &= value;
             let large = depth == 2 && value & bits::LARGE != 0;
             if large || depth == 3 {
+                self.leaf = true;
                 let frame = if large {
                     (value & bits::LARGE_ADDRESS) + page.index(3) as u64 * 4096
                 } else {
