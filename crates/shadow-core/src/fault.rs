@@ -1,6 +1,6 @@
 //! The page-fault path: walk → decide → compose → apply.
 
-use x86::{Gfn, Gpa, GuestMemory, Gva, PageFault};
+use x86::{Gfn, Gpa, GuestMemory, Gva, Level, PageFault};
 
 use crate::context::{Access, PagingContext, View};
 use crate::copies::Claim;
@@ -195,11 +195,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let frame = walk.gfn.get() as u32;
         let tracking = self.frames.tracking(frame);
         // Tables are mapped writable on demand only.
-        let writable = may_write
-            && (access.is_write()
-                || tracking == Tracking::Plain
-                || self.policy.has(Defect::TableReadWritable));
-        if writable && tracking == Tracking::Synced {
+        let planted = self.policy.has(Defect::TableReadWritable);
+        let writable = may_write && (access.is_write() || tracking == Tracking::Plain || planted);
+        if writable && tracking == Tracking::Synced && !planted {
             let on_path = self.is_on_path(frame, cpu.root, &walk.origins);
             if self.prepare_write(cpu.vcpu, frame, on_path, memory, caps)? {
                 return Ok(None);
@@ -219,7 +217,15 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             writable,
             write_fault: access.is_write(),
         };
+        let fresh = !self
+            .tables
+            .is_present(Level::L1, table, Level::L1.index(gva));
         let healed = self.fill(space, gva, table, leaf, caps)?;
+        // Where this entry had never been used, its neighbours hardly were.
+        let worth = fresh && !walk.marked && walk.leaf_level == Level::L1;
+        if worth && self.policy.neighbours > 1 {
+            self.prefault_neighbours(cpu, space, gva, table, access, walk, memory, caps)?;
+        }
         self.counters.fault_fixed += 1;
         self.counters.fault_wp0 += u64::from(writable && !walk.rights.contains(Rights::WRITE));
         Ok(Some(FaultOutcome::Filled {
@@ -276,7 +282,7 @@ fn byte(walk: &GuestWalk, gva: Gva) -> Gpa {
 
 #[cfg(test)]
 mod tests {
-    use x86::{Gpte, Level};
+    use x86::Gpte;
 
     use super::*;
     use crate::origin::Origin;
@@ -294,6 +300,7 @@ mod tests {
             gfn: Gfn::new(7),
             rights,
             dirty,
+            marked: false,
             leaf_level: Level::L1,
             entries: [Gpte::empty(); 4],
             origins: [Origin::NONE; 3],

@@ -50,7 +50,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Maps a leaf at an entry that is empty.
     #[inline]
-    pub(crate) fn map_leaf(
+    fn map_leaf(
         &mut self,
         space: SpaceId,
         gva: Gva,
@@ -59,22 +59,57 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
         let place = Claim::new(space, gva.page_base());
-        let copy = match self
+        let choice = self
+            .copies
+            .choose(&self.frames, &self.tables, leaf.frame, place);
+        self.map_copy(choice, place, table, leaf, caps)
+    }
+
+    /// As [`Self::map_leaf`], unless that would take a copy from elsewhere;
+    /// `true` if it was mapped.
+    pub(crate) fn map_unasked(
+        &mut self,
+        space: SpaceId,
+        gva: Gva,
+        table: u16,
+        leaf: Leaf,
+        caps: &mut impl Mappings,
+    ) -> Result<bool, MapError> {
+        let place = Claim::new(space, gva.page_base());
+        match self
             .copies
             .choose(&self.frames, &self.tables, leaf.frame, place)
         {
+            Choice::AllLive => Ok(false),
+            choice => self
+                .map_copy(choice, place, table, leaf, caps)
+                .map(|()| true),
+        }
+    }
+
+    #[inline]
+    fn map_copy(
+        &mut self,
+        choice: Choice,
+        place: Claim,
+        table: u16,
+        leaf: Leaf,
+        caps: &mut impl Mappings,
+    ) -> Result<(), MapError> {
+        let (space, gva) = (place.space(), place.gva());
+        let copy = match choice {
             Choice::Unclaimed(copy) => {
-                caps.map_frame(copy, space, gva.page_base(), leaf.writable)?;
+                caps.map_frame(copy, space, gva, leaf.writable)?;
                 copy
             }
             Choice::Claiming(copy) => {
-                caps.remap_frame(copy, space, gva.page_base(), leaf.writable)?;
+                caps.remap_frame(copy, space, gva, leaf.writable)?;
                 self.counters.stale_alias += 1;
                 copy
             }
             other => {
                 let copy = self.free_a_copy(leaf.frame, other, caps)?;
-                caps.map_frame(copy, space, gva.page_base(), leaf.writable)?;
+                caps.map_frame(copy, space, gva, leaf.writable)?;
                 copy
             }
         };

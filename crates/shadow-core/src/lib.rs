@@ -39,6 +39,7 @@ mod mmu;
 mod origin;
 mod out_of_sync;
 mod policy;
+mod prefault;
 mod promote;
 mod resync;
 mod spaces;

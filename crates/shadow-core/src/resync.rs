@@ -363,9 +363,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(false);
         };
         self.note_used(cpu.root, gva, &walk);
-        self.map_leaf(space, gva, table, leaf, caps)?;
-        self.counters.derive += 1;
-        Ok(true)
+        let mapped = self.map_unasked(space, gva, table, leaf, caps)?;
+        self.counters.derive += u64::from(mapped);
+        Ok(mapped)
     }
 
     /// Makes the leaf at `slot` what a walk gives now, or drops it; `true` if
@@ -445,7 +445,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
     }
 
-    fn note_entry(&mut self, table: Gfn, slot: usize, used: Gpte) {
+    pub(crate) fn note_entry(&mut self, table: Gfn, slot: usize, used: Gpte) {
         let Some(page) = self
             .frames
             .number(table)

@@ -34,6 +34,8 @@ pub struct GuestWalk {
     pub rights: Rights,
     /// Whether the leaf's D bit is set, after this walk.
     pub dirty: bool,
+    /// Whether this walk set A or D anywhere.
+    pub marked: bool,
     /// Level of the leaf entry: 1, or 2 and 3 for superpages.
     pub leaf_level: Level,
     /// Entries as they are after the walk, by level from 1; those below a
@@ -177,6 +179,7 @@ impl<M: GuestMemory> Walker<'_, M> {
             gfn: self.part_of(leaf.gfn(level), level, Level::L1),
             rights,
             dirty: leaf.contains(Gpte::DIRTY),
+            marked: false,
             leaf_level: level,
             entries,
             origins,
@@ -244,8 +247,11 @@ impl<M: GuestMemory> Walker<'_, M> {
             if is_leaf && self.access.is_write() {
                 wanted |= Gpte::DIRTY;
             }
-            if wanted != entry && !self.update(host, self.address(table, level), entry, wanted) {
-                return false;
+            if wanted != entry {
+                if !self.update(host, self.address(table, level), entry, wanted) {
+                    return false;
+                }
+                walk.marked = true;
             }
             walk.entries[level as usize - 1] = wanted;
             if is_leaf {

@@ -5,10 +5,15 @@ mod model;
 
 use model::kernel::Call;
 use model::machine::{A, D, Machine, P, PS, ROOMY, SMALL, W};
-use shadow_core::{Access, FaultOutcome, Mappings, Pools};
+use shadow_core::{Access, FaultOutcome, Mappings, Policy, Pools};
 use x86::{Gfn, Gva, Level};
 
 const BASE: u64 = 0x4000_0000;
+/// Every page has its own fault.
+const ALONE: Policy = Policy {
+    neighbours: 1,
+    ..Policy::DEFAULT
+};
 
 /// Maps pages `0..count` from `BASE` on, each to what `gfn` says, and touches them.
 fn populate(machine: &mut Machine, count: u64, gfn: impl Fn(u64) -> u64) {
@@ -69,7 +74,7 @@ fn a_frame_has_at_most_64_copies() {
 
 #[test]
 fn an_empty_pool_takes_copies_that_are_not_live() {
-    let mut machine = Machine::new(SMALL);
+    let mut machine = Machine::with_policy(SMALL, ALONE);
     // One frame takes all eight extras, and then its leaves are dropped.
     populate(&mut machine, 9, |_| 100);
     machine.unlink(BASE);
@@ -119,7 +124,7 @@ fn an_empty_pool_of_live_copies_evicts_only_below_six() {
 /// and old caps are unmapped later.
 #[test]
 fn stale_cap_alias_never_wipes_a_live_entry() {
-    let mut machine = Machine::new(ROOMY);
+    let mut machine = Machine::with_policy(ROOMY, ALONE);
     // Two copies of frame 100 among enough pages that the table is unlinked as one.
     populate(
         &mut machine,

@@ -13,7 +13,7 @@ use shadow_core::{Defect, Policy, Pools};
 const CASES: usize = 600;
 
 /// How many cases it took until the mistake was noticed.
-fn cases_until_caught(defect: Defect) -> Option<usize> {
+fn cases_until_caught(defect: Option<Defect>) -> Option<usize> {
     let mut runner = TestRunner::deterministic();
     let steps = proptest::collection::vec(step(), 160);
     (0..CASES).find(|case| {
@@ -26,20 +26,37 @@ fn cases_until_caught(defect: Defect) -> Option<usize> {
             frames: FRAMES,
             ..pools
         };
-        let policy = Policy {
-            defect: Some(defect),
-            ..policy
-        };
+        let policy = Policy { defect, ..policy };
         let steps = [prelude(), steps].concat();
         catch_unwind(AssertUnwindSafe(|| run(pools, policy, &steps))).is_err()
     })
+}
+
+/// R7 needs a sibling at the right moment: the scenario of
+/// `eviction_of_the_table_just_walked` in `out_of_sync.rs`, with the mistake.
+#[test]
+fn r7_walk_kept_after_eviction() {
+    let policy = Policy {
+        defect: Some(Defect::WalkKept),
+        ..RECORDED
+    };
+    let run = || model::scenario::eviction_of_the_table_just_walked(policy);
+    assert!(
+        catch_unwind(AssertUnwindSafe(run)).is_err(),
+        "nobody noticed"
+    );
+}
+
+#[test]
+fn nothing_planted_nothing_caught() {
+    assert_eq!(cases_until_caught(None), None);
 }
 
 macro_rules! caught {
     ($($test:ident: $defect:ident,)*) => {
         $(#[test]
         fn $test() {
-            let caught = cases_until_caught(Defect::$defect);
+            let caught = cases_until_caught(Some(Defect::$defect));
             println!("caught {:?} {caught:?}", Defect::$defect);
             assert!(caught.is_some(), "nobody noticed");
         })*
@@ -58,7 +75,6 @@ caught! {
     r5_cr3_load_without_resync: OwnTablesKept,
     r5_cr3_load_ignores_others: OthersIgnored,
     r6_stale_instances_trusted: StaleTrusted,
-    r7_walk_kept_after_eviction: WalkKept,
     promotion_keeps_write_access: WriteAccessKept,
     promotion_without_another_walk: PromotionTrusted,
     fixup_lost: FixupLost,

@@ -5,4 +5,5 @@ pub mod kernel;
 pub mod machine;
 pub mod memory;
 pub mod reference;
+pub mod scenario;
 pub mod world;

@@ -58,6 +58,75 @@ pub fn lookup(ram: &Ram, cr3: u64, va: u64) -> Result<(Page, Vec<u64>), Code> {
     )
 }
 
+/// What a paging-structure cache holds of one address: the table that the
+/// entries from the top down to `level + 1` led to, and their combined bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Cached {
+    /// Address bits above what the table covers.
+    pub prefix: u64,
+    /// Address bits below the table's own index: 39, 30 or 21 covered.
+    pub covers: u32,
+    pub table: u64,
+    pub w: bool,
+    pub u: bool,
+    pub a: bool,
+}
+
+/// All that a processor may load for `va` from memory as it is now and from
+/// the paging-structure caches `known`: pages, and more cached tables.
+pub fn loads(ram: &Ram, cr3: u64, va: u64, known: &[Cached]) -> (Vec<Page>, Vec<Cached>) {
+    let (mut pages, mut cached) = (vec![], vec![]);
+    let root = Cached {
+        prefix: 0,
+        covers: 48,
+        table: cr3 & 0x00ff_ffff_f000,
+        w: true,
+        u: true,
+        a: true,
+    };
+    let mut open = vec![root];
+    open.extend(
+        known
+            .iter()
+            .filter(|entry| entry.prefix == va >> entry.covers),
+    );
+    while let Some(from) = open.pop() {
+        let sum = Page {
+            va: 0,
+            size: 0,
+            frame: 0,
+            w: from.w,
+            u: from.u,
+            a: from.a,
+            d: false,
+        };
+        match step(ram, from.table, va, from.covers, sum) {
+            Err(_) => {}
+            Ok(Step::Leaf(page)) => pages.push(page),
+            Ok(Step::Table(table, sum)) => {
+                let below = Cached {
+                    prefix: va >> (from.covers - 9),
+                    covers: from.covers - 9,
+                    table,
+                    w: sum.w,
+                    u: sum.u,
+                    a: sum.a,
+                };
+                if !known.contains(&below) && !cached.contains(&below) {
+                    cached.push(below);
+                    open.push(below);
+                }
+            }
+        }
+    }
+    (pages, cached)
+}
+
+enum Step {
+    Leaf(Page),
+    Table(u64, Page),
+}
+
 fn descend(
     ram: &Ram,
     table: u64,
@@ -66,10 +135,16 @@ fn descend(
     sum: Page,
     mut used: Vec<u64>,
 ) -> Result<(Page, Vec<u64>), Code> {
+    used.push(table + (va >> (bits - 9) & 0x1ff) * 8);
+    match step(ram, table, va, bits, sum)? {
+        Step::Leaf(page) => Ok((page, used)),
+        Step::Table(table, sum) => descend(ram, table, va, bits - 9, sum, used),
+    }
+}
+
+fn step(ram: &Ram, table: u64, va: u64, bits: u32, sum: Page) -> Result<Step, Code> {
     let bits = bits - 9;
-    let at = table + (va >> bits & 0x1ff) * 8;
-    let entry = ram.peek(at);
-    used.push(at);
+    let entry = ram.peek(table + (va >> bits & 0x1ff) * 8);
     let bit = |n: u32| entry >> n & 1 == 1;
     if !bit(0) {
         return Err(NOT_PRESENT);
@@ -98,9 +173,9 @@ fn descend(
             d: bit(6),
             ..sum
         };
-        return Ok((page, used));
+        return Ok(Step::Leaf(page));
     }
-    descend(ram, address, va, bits, sum, used)
+    Ok(Step::Table(address, sum))
 }
 
 /// What the access gives: the page and entries used, or the error code.

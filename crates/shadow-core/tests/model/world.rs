@@ -9,7 +9,7 @@ use x86::{Gfn, Gpa, Gva};
 use super::kernel::Sibling;
 use super::machine::{A, D, Machine, P, PS, U, W};
 use super::memory::Ram;
-use super::reference::{self, Page};
+use super::reference::{self, Cached, Page};
 
 /// Frames 1 to 8 serve as tables (at any level, and as data); roots are 1 and 2.
 pub const TABLES: u64 = 8;
@@ -160,25 +160,35 @@ pub fn step() -> impl Strategy<Value = Step> {
 
 /// What a vCPU's TLB may hold.
 #[derive(Default)]
-pub struct History(Vec<Page>);
+pub struct History {
+    pages: Vec<Page>,
+    /// What its paging-structure caches may hold.
+    cached: Vec<Cached>,
+}
 
 impl History {
-    pub fn observe(&mut self, ram: &Ram, root: Gfn) {
+    fn observe(&mut self, ram: &Ram, root: Gfn) {
         for va in addresses() {
-            if let Ok((page, _)) = reference::lookup(ram, root.base().get(), va)
-                && !self.0.contains(&page)
-            {
-                self.0.push(page);
+            let (pages, cached) = reference::loads(ram, root.base().get(), va, &self.cached);
+            for page in pages {
+                if !self.pages.contains(&page) {
+                    self.pages.push(page);
+                }
             }
+            self.cached.extend(cached);
         }
     }
 
-    fn invalidate(&mut self, va: u64) {
-        self.0.retain(|page| !page.covers(va));
+    /// INVLPG empties the paging-structure caches; a page fault takes out what
+    /// concerns the address (SDM vol. 3A, §4.10.4.1).
+    fn invalidate(&mut self, va: u64, by_fault: bool) {
+        self.pages.retain(|page| !page.covers(va));
+        self.cached
+            .retain(|entry| by_fault && entry.prefix != va >> entry.covers);
     }
 
     fn allows(&self, cpu: &PagingContext, va: u64, frame: u64, writable: bool) -> bool {
-        self.0.iter().any(|page| {
+        self.pages.iter().any(|page| {
             let write_ok =
                 page.d && (page.w || (!cpu.user && !cpu.write_protect)) && frame != READ_ONLY;
             page.covers(va)
@@ -212,7 +222,10 @@ pub fn persist<T>(
     for _ in 0..4 {
         machine.kernel.take_calls();
         let result = request(machine);
-        machine.check();
+        match result {
+            Ok(_) => machine.check(),
+            Err(_) => machine.check_records(),
+        }
         assert!(
             machine.kernel.calls.len() <= limit,
             "{} operations of {limit}",
@@ -404,7 +417,7 @@ impl World {
                 .mmu
                 .invlpg(&cpu, gva, &machine.ram, &mut machine.kernel),
         });
-        self.vcpus[self.running].history.invalidate(va);
+        self.vcpus[self.running].history.invalidate(va, by_fault);
         self.observe();
         self.machine.kernel.seen.clear();
         let space = self.vcpus[self.running].space;

@@ -1,0 +1,88 @@
+//! Mapping entries beside the one that faulted.
+//!
+//! The processor may load a translation whenever its A bits are set, asked or
+//! not (SDM vol. 3A, §4.10.2.3), so only entries with A are mapped, and nothing
+//! in the guest's tables changes. After a write, entries without D are left to
+//! their own fault, since a read-only leaf would not save it.
+
+use x86::{Gfn, Gpa, Gpte, GuestMemory, Gva, Level};
+
+use crate::context::{Access, PagingContext, View};
+use crate::frames::{FrameKind, HostMap, Tracking};
+use crate::leaf::Leaf;
+use crate::mappings::{MapError, Mappings, SpaceId};
+use crate::mmu::ShadowMmu;
+use crate::tables::ENTRIES;
+use crate::walk::GuestWalk;
+
+impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
+    /// Maps what may be mapped in the aligned block of entries around `gva`, in
+    /// the level-1 instance that `walk` led to.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one fault")]
+    pub(crate) fn prefault_neighbours(
+        &mut self,
+        cpu: &PagingContext,
+        space: SpaceId,
+        gva: Gva,
+        table: u16,
+        access: Access,
+        walk: &GuestWalk,
+        memory: &impl GuestMemory,
+        caps: &mut impl Mappings,
+    ) -> Result<(), MapError> {
+        let block = usize::from(self.policy.neighbours);
+        let own = Level::L1.index(gva);
+        let first = own - own % block;
+        for slot in first..(first + block).min(ENTRIES) {
+            if self.tables.is_present(Level::L1, table, slot) {
+                continue;
+            }
+            let gpa = Gpa::new(walk.origins[0].gfn().base().get() | (slot as u64 * 8));
+            let entry = Gpte::from_bits_retain(memory.load_u64(gpa).unwrap_or(0));
+            let Some(leaf) = self.neighbour(cpu, access, walk, entry) else {
+                continue;
+            };
+            self.note_entry(gpa.gfn(), slot, entry);
+            let page = self
+                .tables
+                .va(Level::L1, table)
+                .wrapping_add((slot as u64) << 12);
+            let mapped = self.map_unasked(space, page, table, leaf, caps)?;
+            self.counters.prefault += u64::from(mapped);
+        }
+        Ok(())
+    }
+
+    /// The leaf for a neighbouring `entry` of the page that was walked to.
+    fn neighbour(
+        &self,
+        cpu: &PagingContext,
+        access: Access,
+        walk: &GuestWalk,
+        entry: Gpte,
+    ) -> Option<Leaf> {
+        let mut wanted = Gpte::PRESENT | Gpte::ACCESSED;
+        if access.is_write() {
+            wanted |= Gpte::DIRTY | Gpte::WRITABLE;
+        }
+        if cpu.view() == View::User {
+            wanted |= Gpte::USER;
+        }
+        if !entry.contains(wanted) || entry.is_malformed(Level::L1) {
+            return None;
+        }
+        let gfn: Gfn = entry.gfn(Level::L1);
+        let frame = self.frames.number(gfn)?;
+        let upper = walk.origins[0].rights();
+        let writable = upper.through(entry).contains(crate::origin::Rights::WRITE)
+            && entry.contains(Gpte::DIRTY)
+            && self.frames.tracking(frame) == Tracking::Plain
+            && self.frames.kind(gfn) == FrameKind::Ram;
+        Some(Leaf {
+            frame,
+            writable,
+            write_fault: false,
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! Tables that the guest writes: named cases.
+
+mod model;
+
+use model::kernel::Call;
+use model::machine::{A, D, DIRECT, Machine, P, ROOMY, W};
+use model::scenario::{ALL, BASE, REGION, entry_of, link};
+use shadow_core::{Access, Policy, Promotion, SpaceId};
+use x86::{Gfn, Gva};
+
+const RECORDED: Policy = Policy {
+    promotion: Promotion::Recorded,
+    ..Policy::DEFAULT
+};
+
+#[test]
+fn a_written_table_goes_out_of_sync_once_and_back_at_a_cr3_load() {
+    let mut machine = Machine::with_policy(ROOMY, RECORDED);
+    link(&mut machine, 0, 300, 100);
+    for slot in 1..9 {
+        machine.store(entry_of(300, slot), (100 + slot) << 12 | ALL);
+    }
+    assert_eq!(machine.mmu.counters().unsync, 1);
+    assert_eq!(machine.mmu.counters().oos_fixup_add, 1);
+    machine.kernel.take_calls();
+    machine.load_cr3(1);
+    assert_eq!(
+        machine.kernel.take_calls(),
+        [Call::RemapFrame],
+        "write access went, nothing else changed"
+    );
+    assert_eq!(machine.mmu.counters().resync, 1);
+    machine.store(entry_of(300, 9), 0);
+    assert_eq!(machine.mmu.counters().unsync, 2);
+    machine.check();
+}
+
+#[test]
+fn reads_and_read_faults_map_tables_read_only() {
+    let mut machine = Machine::new(ROOMY);
+    link(&mut machine, 0, 300, 100);
+    machine.map(BASE + 5 * REGION, 300, ALL);
+    machine
+        .touch(BASE + 5 * REGION, Access::Read)
+        .expect("mapped");
+    assert_eq!(machine.allows(BASE + 5 * REGION, Access::Write), None);
+    machine.store(entry_of(300, 1), 0);
+    machine.map(BASE + 6 * REGION, 300, ALL);
+    machine
+        .touch(BASE + 6 * REGION, Access::Read)
+        .expect("mapped");
+    assert_eq!(
+        machine.allows(BASE + 6 * REGION, Access::Write),
+        None,
+        "out of sync too"
+    );
+    machine.check();
+}
+
+#[test]
+fn a_third_writable_mapping_takes_the_place_of_the_first() {
+    let mut machine = Machine::new(ROOMY);
+    link(&mut machine, 0, 300, 100);
+    let aliases: Vec<u64> = (1..4).map(|page| BASE + 5 * REGION + page * 4096).collect();
+    for &va in &aliases {
+        machine.map(va, 300, ALL);
+        machine.touch(va, Access::Write).expect("mapped");
+        machine.check();
+    }
+    assert_eq!(machine.allows(aliases[0], Access::Write), None);
+    assert!(machine.allows(aliases[0], Access::Read).is_some());
+    assert!(machine.allows(aliases[1], Access::Write).is_some());
+    assert!(machine.allows(aliases[2], Access::Write).is_some());
+    assert_eq!(machine.mmu.counters().oos_fixup_evict, 1);
+    // The same mapping again needs no other fixup.
+    machine.touch(aliases[2], Access::Write).expect("mapped");
+    assert_eq!(machine.mmu.counters().oos_fixup_add, 3);
+}
+
+/// Tables 300, 303 and 306 have one home: the second punts the first to the
+/// next slot, the third evicts it from there.
+#[test]
+fn a_page_survives_one_collision() {
+    let mut machine = Machine::new(ROOMY);
+    for (region, table) in (0..).zip([300, 303, 306]) {
+        link(&mut machine, region, table, 100 + region);
+    }
+    machine.store(entry_of(300, 1), 101 << 12 | ALL);
+    machine.store(entry_of(303, 1), 0);
+    assert_eq!(machine.mmu.counters().unsync_evict, 0);
+    machine.store(entry_of(300, 2), 0);
+    assert_eq!(machine.mmu.counters().unsync, 2, "still out of sync");
+    machine.store(entry_of(306, 1), 0);
+    assert_eq!(machine.mmu.counters().unsync_evict, 1);
+    machine.check();
+    machine.store(entry_of(303, 2), 0);
+    assert_eq!(
+        machine.mmu.counters().unsync,
+        3,
+        "303 was punted, not evicted"
+    );
+    machine.check();
+}
+
+/// R3: the entry goes away, comes back as something else that is used, and
+/// gets its old value again before the resync.
+#[test]
+fn aba_snapshot_keeps_no_leaf_of_the_value_between() {
+    let mut machine = Machine::new(ROOMY);
+    link(&mut machine, 0, 300, 100);
+    machine.store(entry_of(300, 1), 101 << 12 | ALL);
+    machine.load_cr3(1);
+    machine.store(entry_of(300, 1), 102 << 12 | ALL);
+    assert_eq!(machine.touch(BASE + 4096, Access::Read), Ok(Gfn::new(102)));
+    machine.store(entry_of(300, 1), 101 << 12 | ALL);
+    machine.load_cr3(1);
+    assert_ne!(
+        machine.allows(BASE + 4096, Access::Read),
+        Some(Gfn::new(102))
+    );
+    machine.check();
+}
+
+#[test]
+fn two_instances_of_a_table_are_both_resynced() {
+    let mut machine = Machine::new(ROOMY);
+    link(&mut machine, 0, 300, 100);
+    link(&mut machine, 1, 300, 100);
+    machine.store(entry_of(300, 0), 0);
+    machine.load_cr3(1);
+    for region in 0..2 {
+        let va = BASE + region * REGION;
+        assert_eq!(machine.allows(va, Access::Read), None);
+    }
+    machine.check();
+}
+
+#[test]
+fn a_changed_entry_is_derived_by_the_resync() {
+    let mut machine = Machine::new(ROOMY);
+    link(&mut machine, 0, 300, 100);
+    machine.store(entry_of(300, 0), 101 << 12 | ALL);
+    machine.load_cr3(1);
+    assert_eq!(machine.allows(BASE, Access::Write), Some(Gfn::new(101)));
+    assert_eq!(machine.mmu.counters().derive, 1);
+    // Without A a processor may not have loaded it.
+    machine.store(entry_of(300, 0), 102 << 12 | P | W);
+    machine.load_cr3(1);
+    assert_eq!(machine.allows(BASE, Access::Read), None);
+    machine.check();
+}
+
+/// R6: no slot for a table of a space that is not loaded, and nothing old when
+/// it is loaded again.
+#[test]
+fn tables_of_spaces_not_loaded_become_stale() {
+    let mut machine = Machine::new(ROOMY);
+    link(&mut machine, 0, 300, 100);
+    let (slot, top) = (entry_of(1, 224), machine.ram.peek(entry_of(1, 224)));
+    assert_eq!(top, 0, "no direct map yet");
+    machine.store(entry_of(700, 0), 0);
+    let top = machine.ram.peek(slot);
+    machine.poke(entry_of(600, 224), top);
+    machine.load_cr3(600);
+    machine.store(entry_of(300, 0), 101 << 12 | ALL);
+    assert_eq!(machine.mmu.counters().unsync, 0);
+    assert_eq!(machine.mmu.counters().stale, 1);
+    machine.load_cr3(1);
+    assert_eq!(machine.allows(BASE, Access::Read), None);
+    machine.check();
+}
+
+/// R7, in `model/scenario.rs`.
+#[test]
+fn eviction_of_the_table_just_walked() {
+    model::scenario::eviction_of_the_table_just_walked(RECORDED);
+}
+
+#[test]
+fn promotion_takes_write_access_away() {
+    for (policy, call) in [
+        (Policy::DEFAULT, Call::Revoke),
+        (RECORDED, Call::RemapFrame),
+    ] {
+        let mut machine = Machine::with_policy(ROOMY, policy);
+        machine.store(entry_of(300, 0), 100 << 12 | ALL);
+        machine.kernel.take_calls();
+        link(&mut machine, 0, 300, 100);
+        assert!(machine.kernel.take_calls().contains(&call));
+        assert_eq!(machine.allows(DIRECT | 300 << 12, Access::Write), None);
+        machine.check();
+    }
+}
+
+#[test]
+fn invlpg_maps_what_the_entry_says_now() {
+    let mut machine = Machine::new(ROOMY);
+    link(&mut machine, 0, 300, 100);
+    machine.store(entry_of(300, 0), 101 << 12 | ALL);
+    assert_eq!(machine.allows(BASE, Access::Read), Some(Gfn::new(100)));
+    machine.kernel.take_calls();
+    machine.invlpg(BASE);
+    assert_eq!(
+        machine.kernel.take_calls(),
+        [Call::UnmapFrame, Call::MapFrame]
+    );
+    assert_eq!(machine.allows(BASE, Access::Write), Some(Gfn::new(101)));
+    // The same frame with fewer rights is remapped.
+    machine.store(entry_of(300, 0), 101 << 12 | P | A | D);
+    machine.invlpg(BASE);
+    assert_eq!(machine.kernel.take_calls().last(), Some(&Call::RemapFrame));
+    assert_eq!(machine.allows(BASE, Access::Write), None);
+    machine.check();
+}
+
+#[test]
+fn neighbours_with_a_and_d_come_along() {
+    let mut machine = Machine::new(ROOMY);
+    for page in 0..16 {
+        let flags = if page == 5 { P | W } else { ALL };
+        machine.map(BASE + page * 4096, 100 + page, flags);
+    }
+    machine.touch(BASE + 4096, Access::Write).expect("mapped");
+    let mapped = |machine: &Machine, page: u64| {
+        machine
+            .kernel
+            .access(SpaceId::new(0), Gva::new(BASE + page * 4096))
+            .is_some()
+    };
+    for page in 0..16 {
+        assert_eq!(mapped(&machine, page), page < 8 && page != 5, "page {page}");
+    }
+    assert_eq!(machine.mmu.counters().prefault, 6);
+    machine.check();
+}
