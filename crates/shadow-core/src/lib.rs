@@ -17,10 +17,12 @@
 //!            leaf.rs       one copy of the frame's cap, mapped
 //! ```
 //!
-//! This is the first cut: a *virtual TLB*. A shadow leaf is a translation that
-//! a guest TLB could hold; guest tables are not write-protected, and every
-//! event that flushes a TLB drops leaves. `docs/shadow-mmu.md` has the events,
-//! the invariants S1–S12 that [`ShadowMmu::audit`] checks, and the worst cases.
+//! A shadow leaf is a translation that a guest TLB could hold. Frames that
+//! something was built from are tracked (tracking.rs) and mapped read-only
+//! until the guest writes them (promote.rs); then they are out of sync
+//! (out_of_sync.rs) until a CR3 load brings them back in step (resync.rs).
+//! `docs/shadow-mmu.md` has the events, the invariants S1–S17 that
+//! [`ShadowMmu::audit`] checks, and the worst cases.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
