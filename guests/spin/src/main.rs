@@ -14,9 +14,9 @@ mod guest {
     use guest_runtime::{BootInfo, entry, println};
 
     /// Ticks from its start to the begin and the end of what counts.
-    const COUNTED: [u64; 2] = [100_000_000, 500_000_000];
+    const COUNTED: [u64; 2] = [50_000_000, 350_000_000];
     /// Ticks from its start to its end, some time after its neighbour counts.
-    const END: u64 = 600_000_000;
+    const END: u64 = 400_000_000;
     /// Instructions of one unit of work, without the few that look at the clock.
     const UNIT: u64 = 10_000;
 

@@ -12,8 +12,8 @@ mod guest {
 
     /// Ticks from its start to the begin and the end of what counts beside the
     /// neighbour, and of what counts alone.
-    const SHARED: [u64; 2] = [100_000_000, 500_000_000];
-    const ALONE: [u64; 2] = [750_000_000, 900_000_000];
+    const SHARED: [u64; 2] = [50_000_000, 350_000_000];
+    const ALONE: [u64; 2] = [480_000_000, 580_000_000];
     const ADDRESS: u64 = 0x4000_0000_0000;
 
     entry!(main);

@@ -83,6 +83,15 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Drops a part of a large page. Of several, others may remain.
+    fn drop_large(&mut self) {
+        if matches!(self, Self::One(cached) if cached.depth == 3) {
+            *self = Self::Nothing;
+        }
+    }
+}
+
 /// What may be cached for the space in use.
 #[derive(Debug)]
 pub struct Caches {
@@ -141,10 +150,13 @@ impl Caches {
     }
 
     /// INVLPG of an address of `page`, which drops all upper entries, and all
-    /// of a large page if the tables map one now (§4.10.4.1).
+    /// parts of a large page if the tables map one now (§4.10.4.1), but not
+    /// what was there before for other addresses.
     pub fn invalidate(&mut self, page: VirtualPage, large: bool) {
         if large {
-            self.translations[page.neighbours()].fill(Held::Nothing);
+            for neighbour in &mut self.translations[page.neighbours()] {
+                neighbour.drop_large();
+            }
         }
         self.translations[page.prefix(4)] = Held::Nothing;
         self.roots.fill(Held::Nothing);
@@ -221,6 +233,19 @@ mod tests {
         assert!(caches.may_be_stale(page(), &walk(ENTRY | bits::WRITABLE)));
         caches.flush();
         assert!(!caches.may_be_stale(page(), &walk(ENTRY)));
+    }
+
+    #[test]
+    fn a_neighbour_loses_parts_of_a_large_page_only() {
+        let [here, there] = [0, 1].map(|nth| VirtualPage::all().nth(nth).unwrap());
+        let small = walk(ENTRY);
+        let mut caches = Caches::new();
+        caches.record(there, &small);
+        caches.invalidate(here, true);
+        assert!(caches.may_be_stale(there, &walk(0)));
+        let mut large = Held::One(Cached::of(&small, 3).unwrap());
+        large.drop_large();
+        assert!(!large.may_be_stale(&walk(0)));
     }
 
     #[test]
