@@ -3,6 +3,8 @@
 use x86::Vector;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::decode::MAX_LENGTH;
+
 /// Why the guest thread stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trap {
@@ -20,9 +22,64 @@ pub enum Trap {
     PageFault(x86::PageFault),
     /// A `syscall` instruction at RIP. Nothing is fetched.
     SystemCall,
+    /// An `int n` of two bytes at RIP. Nothing is fetched.
+    Interrupt {
+        /// n.
+        vector: u8,
+    },
     /// The kernel's unknown-system-call fault: RIP is at an `int n` or
     /// `syscall`, which the bytes there tell apart.
     SoftwareInterrupt,
+    /// An instruction that was replaced by one of the same length that traps.
+    /// RIP is at its start, wherever the replacement left it.
+    Rewritten(Original),
+}
+
+impl Trap {
+    /// What the kernel reports as the unknown system call `number` of a thread
+    /// with these registers: of `syscall` it is RDX, of `int n` it is
+    /// `n << 24 | EAX & 0xff_ffff`, sign-extended from 32 bits. Where a number
+    /// could be both, the bytes at RIP decide.
+    pub const fn of_unknown_system_call(number: u64, rax: u64, rdx: u64) -> Self {
+        const LOW: u64 = 0xff_ffff;
+        let interrupt = number as i32 as u64 == number && (number ^ rax) & LOW == 0;
+        match (interrupt, number == rdx) {
+            (true, false) => Self::Interrupt {
+                vector: (number >> 24) as u8,
+            },
+            (false, true) => Self::SystemCall,
+            _ => Self::SoftwareInterrupt,
+        }
+    }
+}
+
+/// The bytes of an instruction that is not in memory any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// The instruction, and whatever behind it.
+    pub bytes: [u8; MAX_LENGTH],
+    /// Its length. Bytes that are not one instruction of this length that the
+    /// CPU knows raise #UD.
+    pub length: u8,
+}
+
+impl Original {
+    /// The instruction that `bytes` hold, cut after [`MAX_LENGTH`].
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut original = Self {
+            bytes: [0; MAX_LENGTH],
+            length: bytes.len().min(MAX_LENGTH) as u8,
+        };
+        for (to, from) in original.bytes.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        original
+    }
+
+    /// The bytes that count.
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length.into()).unwrap_or(&self.bytes)
+    }
 }
 
 /// What happens next to the guest thread.
@@ -200,5 +257,53 @@ impl PendingExit {
     /// Whether an instruction is half done. A halted CPU is between instructions.
     pub const fn is_some(&self) -> bool {
         !matches!(self.kind(), None | Some(PendingKind::Halt))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the kernel makes them: `int n` of vectors 0x9e to 0xfe.
+    #[test]
+    fn unknown_system_calls_are_told_apart() {
+        let of_int = |vector: u8, rax: u64| {
+            ((u32::from(vector) << 24 | rax as u32 & 0xff_ffff) as i32) as u64
+        };
+        for vector in 0x9e..=0xfe {
+            for rax in [0, 1, 0x1234_5678_9abc_def0, u64::MAX] {
+                let number = of_int(vector, rax);
+                for rdx in [0, 1, rax, number ^ 1, number | 1 << 40, !number] {
+                    if rdx != number {
+                        assert_eq!(
+                            Trap::of_unknown_system_call(number, rax, rdx),
+                            Trap::Interrupt { vector }
+                        );
+                    }
+                }
+                assert_eq!(
+                    Trap::of_unknown_system_call(number, rax, number),
+                    Trap::SoftwareInterrupt
+                );
+            }
+        }
+    }
+
+    /// A `syscall` is told by RDX, whatever that holds.
+    #[test]
+    fn system_calls_by_any_number() {
+        let edges = [
+            0x7fff_ffff,
+            0x8000_0000,
+            0xffff_ffff,
+            1 << 63,
+            i64::MAX as u64,
+        ];
+        for rdx in (-64_i64..=64).map(|rdx| rdx as u64).chain(edges) {
+            let trap = Trap::of_unknown_system_call(rdx, !rdx, rdx);
+            assert_eq!(trap, Trap::SystemCall, "{rdx:#x}");
+            let either = Trap::of_unknown_system_call(rdx, rdx, rdx);
+            assert!(matches!(either, Trap::SystemCall | Trap::SoftwareInterrupt));
+        }
     }
 }

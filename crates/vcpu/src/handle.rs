@@ -6,7 +6,7 @@ use x86::{Gva, PAGE_SIZE, PageFault, PageFaultCode, Rflags, Vector};
 use crate::decode::{self, DecodeError, Instruction, MAX_LENGTH, Operation};
 use crate::deliver::deliver;
 use crate::execute::{Cpu, Done, Executed};
-use crate::exit::{Completion, Outcome, PendingExit, PendingKind, Trap};
+use crate::exit::{Completion, Original, Outcome, PendingExit, PendingKind, Trap};
 use crate::fault::{Event, Fault, Source};
 use crate::machine::{Access, Machine};
 use crate::{Registers, VcpuState};
@@ -28,20 +28,46 @@ pub fn handle(
     state.activity = VcpuState::RUNNING;
     match trap {
         Trap::PageFault(fault) => page_fault(state, registers, fault, machine),
-        Trap::SystemCall => {
-            let instruction = Instruction {
-                length: 2,
-                operation: Operation::Syscall,
-            };
-            machine.load_registers(registers, instruction.operation.registers());
-            run(state, registers, instruction, machine)
+        Trap::SystemCall => two_bytes(state, registers, Operation::Syscall, machine),
+        Trap::Interrupt { vector } => {
+            two_bytes(state, registers, Operation::Int { vector }, machine)
         }
         // What is there now may be another instruction than what trapped, if
         // another vCPU wrote it: it runs again then.
         Trap::SoftwareInterrupt => emulate(state, registers, machine, None),
+        Trap::Rewritten(original) => rewritten(state, registers, &original, machine),
         Trap::Exception { vector, error_code } => {
             exception(state, registers, vector, error_code, machine)
         }
+    }
+}
+
+/// The trap says which instruction it is: nothing is fetched.
+fn two_bytes(
+    state: &mut VcpuState,
+    registers: &mut Registers,
+    operation: Operation,
+    machine: &mut impl Machine,
+) -> Outcome {
+    let instruction = Instruction {
+        length: 2,
+        operation,
+    };
+    start(state, registers, instruction, machine)
+}
+
+/// Executes an instruction that is not in memory any more.
+fn rewritten(
+    state: &mut VcpuState,
+    registers: &mut Registers,
+    original: &Original,
+    machine: &mut impl Machine,
+) -> Outcome {
+    match decode::decode(original.as_slice()) {
+        Ok(instruction) if instruction.length == original.length => {
+            start(state, registers, instruction, machine)
+        }
+        _ => deliver(state, registers, Fault::INVALID_OPCODE.event(), machine),
     }
 }
 
@@ -172,10 +198,7 @@ fn emulate(
     reflected: Option<Event>,
 ) -> Outcome {
     match fetch(state, registers, machine) {
-        Ok(Ok(instruction)) => {
-            machine.load_registers(registers, instruction.operation.registers());
-            run(state, registers, instruction, machine)
-        }
+        Ok(Ok(instruction)) => start(state, registers, instruction, machine),
         Ok(Err(_)) => match reflected {
             Some(event) => deliver(state, registers, event, machine),
             None => Outcome::Resume,
@@ -210,6 +233,17 @@ fn fetch(
     }
     machine.fetch(second, rest, access)?;
     Ok(decode::decode(&bytes))
+}
+
+/// Executes `instruction` with the registers that it needs.
+fn start(
+    state: &mut VcpuState,
+    registers: &mut Registers,
+    instruction: Instruction,
+    machine: &mut impl Machine,
+) -> Outcome {
+    machine.load_registers(registers, instruction.operation.registers());
+    run(state, registers, instruction, machine)
 }
 
 fn run(

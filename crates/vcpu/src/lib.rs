@@ -63,7 +63,7 @@ pub use decode::{
     Width, decode,
 };
 pub use dump::Dump;
-pub use exit::{Completion, Exit, Outcome, PendingExit, Trap, TripleFault};
+pub use exit::{Completion, Exit, Original, Outcome, PendingExit, Trap, TripleFault};
 pub use handle::{complete, handle, inject_interrupt};
 pub use machine::{Access, AccessKind, Machine, Privilege, RegisterSet};
 pub use registers::Registers;

@@ -9,6 +9,7 @@ mod msr;
 mod port;
 mod privilege;
 mod property;
+mod rewritten;
 mod rig;
 mod segments;
 mod system_call;
