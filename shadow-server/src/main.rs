@@ -16,6 +16,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod ahead;
+#[cfg(target_os = "none")]
 mod caps;
 #[cfg(target_os = "none")]
 mod exits;

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::AtomicU8;
 
+use protocol::counters::Server as Counter;
 use shadow_core::{
     Access, FaultOutcome, MapError, PagingContext, ShadowMmu, SpaceId, Translation, VcpuId,
 };
@@ -11,6 +12,7 @@ use x86::{
     PageFaultCode,
 };
 
+use crate::ahead::NothingAhead;
 use crate::caps::Caps;
 use crate::thread::Thread;
 use crate::translations::Translations;
@@ -18,6 +20,10 @@ use crate::window::Window;
 
 /// Attempts at a translation while the guest keeps changing its tables.
 const ATTEMPTS: usize = 4;
+
+/// Whether the CPU executes ahead of traps (`vcpu`, `ahead.rs`); off to see
+/// what it gives.
+const LOOK_AHEAD: bool = true;
 
 /// The shadow MMU and what it works on.
 pub struct Paging {
@@ -91,6 +97,7 @@ pub struct Mmu<'p> {
     cpu: PagingContext,
     thread: &'p mut Thread,
     translations: &'p mut Translations,
+    nothing_ahead: &'p mut NothingAhead,
     /// Whether a capability operation or a read of registers failed; the caller
     /// must not resume the guest then as if nothing were.
     pub failed: bool,
@@ -109,6 +116,7 @@ impl<'p> Mmu<'p> {
         paging: &'p mut Paging,
         thread: &'p mut Thread,
         translations: &'p mut Translations,
+        nothing_ahead: &'p mut NothingAhead,
         cpu: PagingContext,
     ) -> Self {
         Self {
@@ -116,6 +124,7 @@ impl<'p> Mmu<'p> {
             cpu,
             thread,
             translations,
+            nothing_ahead,
             failed: false,
         }
     }
@@ -184,6 +193,18 @@ impl<'p> Mmu<'p> {
     }
 }
 
+/// Eight bytes of code that lie in one page.
+fn code(memory: &Window, gpa: Gpa) -> Option<u64> {
+    let first = Gpa::new(gpa.get() & !7);
+    let low = memory.load_u64(first).ok()?;
+    let shift = 8 * (gpa.get() as u32 & 7);
+    if shift == 0 {
+        return Some(low);
+    }
+    let high = memory.load_u64(first.checked_add(8)?).ok()?;
+    Some(low >> shift | high << (64 - shift))
+}
+
 impl Machine for Mmu<'_> {
     fn load_registers(&mut self, registers: &mut Registers, set: RegisterSet) {
         self.failed |= self.thread.load(registers, set).is_err();
@@ -217,6 +238,24 @@ impl Machine for Mmu<'_> {
 
     fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
         self.read(gva, bytes, access)
+    }
+
+    fn peek(&mut self, gva: Gva, access: vcpu::Access) -> Option<[u8; 8]> {
+        if !LOOK_AHEAD || gva.page_offset() > PAGE_SIZE - 8 || self.nothing_ahead.contains(gva) {
+            return None;
+        }
+        match self.place(gva, access) {
+            Ok(Place::Ram(gpa)) => code(&self.paging.memory, gpa).map(u64::to_le_bytes),
+            Ok(Place::Nothing) | Err(_) => None,
+        }
+    }
+
+    fn nothing_ahead(&mut self, gva: Gva) {
+        self.nothing_ahead.insert(gva);
+    }
+
+    fn looked_ahead(&mut self) {
+        process::count(Counter::LookAhead);
     }
 
     fn probe(&mut self, gva: Gva, length: usize, access: vcpu::Access) -> Result<(), PageFault> {

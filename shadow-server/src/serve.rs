@@ -271,6 +271,7 @@ impl Server {
             &mut self.paging,
             &mut vcpu.thread,
             &mut vcpu.translations,
+            &mut vcpu.nothing_ahead,
             context,
         );
         let outcome = work(vcpu.state, &mut vcpu.registers, &mut mmu);

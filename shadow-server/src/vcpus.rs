@@ -5,6 +5,7 @@ use system::cspace::ServerSlots;
 use vcpu::{Registers, VcpuState};
 use zerocopy::FromZeros;
 
+use crate::ahead::NothingAhead;
 use crate::paging;
 use crate::thread::Thread;
 use crate::translations::Translations;
@@ -21,6 +22,8 @@ pub struct Vcpu {
     pub thread: Thread,
     /// Translations that accesses on its behalf keep.
     pub translations: Translations,
+    /// Where its instructions need not be looked at ahead of their traps.
+    pub nothing_ahead: NothingAhead,
     /// Whether an exit awaits its completion, and of which kind.
     pub waiting: Option<Waiting>,
 }
@@ -50,6 +53,7 @@ impl Vcpu {
             registers: Registers::new_zeroed(),
             thread: Thread::new(index, slots),
             translations: Translations::new(),
+            nothing_ahead: NothingAhead::new(),
             waiting: None,
         }
     }

@@ -51,6 +51,8 @@ counters! {
         VmFaults = "vm_faults",
         /// Exceptions and software interrupts.
         Exceptions = "exceptions",
+        /// Instructions executed ahead of their traps.
+        LookAhead = "lookahead",
         /// Exits handed to the vmm.
         Exits = "exits",
         /// Page faults delivered to the guest.

@@ -9,7 +9,7 @@ use crate::execute::{Cpu, Done, Executed};
 use crate::exit::{Completion, Original, Outcome, PendingExit, PendingKind, Trap};
 use crate::fault::{Event, Fault, Source};
 use crate::machine::{Access, Machine};
-use crate::{Registers, VcpuState};
+use crate::{Registers, VcpuState, ahead};
 
 /// DR6.BS: a single step (SDM vol. 3B, figure 17-1).
 const DR6_BS: u64 = 1 << 14;
@@ -26,6 +26,16 @@ pub fn handle(
 ) -> Outcome {
     state.pending = PendingExit::default();
     state.activity = VcpuState::RUNNING;
+    let outcome = take(state, registers, trap, machine);
+    ahead::go_on(state, registers, machine, outcome)
+}
+
+fn take(
+    state: &mut VcpuState,
+    registers: &mut Registers,
+    trap: Trap,
+    machine: &mut impl Machine,
+) -> Outcome {
     match trap {
         Trap::PageFault(fault) => page_fault(state, registers, fault, machine),
         Trap::SystemCall => two_bytes(state, registers, Operation::Syscall, machine),
@@ -95,7 +105,8 @@ pub fn complete(
         length: pending.length & 0xf,
     };
     let executed = cpu.finish(pending, kind, completion);
-    retire(cpu, executed, stepping)
+    let outcome = retire(cpu, executed, stepping);
+    ahead::go_on(state, registers, machine, outcome)
 }
 
 /// Delivers an external interrupt. The caller has checked
@@ -108,7 +119,8 @@ pub fn inject_interrupt(
     machine: &mut impl Machine,
 ) -> Outcome {
     state.pending = PendingExit::default();
-    deliver(state, registers, Event::interrupt(vector), machine)
+    let outcome = deliver(state, registers, Event::interrupt(vector), machine);
+    ahead::go_on(state, registers, machine, outcome)
 }
 
 /// A page fault of the guest's own instruction: the U bit is the virtual CPL's.
@@ -236,7 +248,7 @@ fn fetch(
 }
 
 /// Executes `instruction` with the registers that it needs.
-fn start(
+pub(crate) fn start(
     state: &mut VcpuState,
     registers: &mut Registers,
     instruction: Instruction,

@@ -38,6 +38,7 @@
     )
 )]
 
+mod ahead;
 mod decode;
 mod deliver;
 mod dump;

@@ -3,7 +3,7 @@
 use x86::{Gva, PageFault};
 
 use crate::decode::Memory;
-use crate::{Registers, VcpuState};
+use crate::{Original, Registers, VcpuState};
 
 /// What an access does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,6 +172,36 @@ pub trait Machine {
     /// # Errors
     /// The fault that the access raises in the guest.
     fn probe(&mut self, gva: Gva, length: usize, access: Access) -> Result<(), PageFault>;
+
+    /// The eight bytes of code at `gva`, which may be any address, to see
+    /// whether the next instruction will trap. `None` where that is not worth
+    /// its cost, where the bytes lie in two pages, and where the fetch would
+    /// fault: the thread finds out itself.
+    fn peek(&mut self, gva: Gva, access: Access) -> Option<[u8; 8]> {
+        let _ = (gva, access);
+        None
+    }
+
+    /// The instruction at `gva`, which [`Self::peek`] showed, will not trap: a
+    /// hint not to look there again.
+    fn nothing_ahead(&mut self, gva: Gva) {
+        let _ = gva;
+    }
+
+    /// An instruction was executed ahead of its trap.
+    fn looked_ahead(&mut self) {}
+
+    /// What stood at `gva` before image rewriting, if something did.
+    fn original(&mut self, gva: Gva) -> Option<Original> {
+        let _ = gva;
+        None
+    }
+
+    /// Whether an external interrupt waits for the guest to accept it: then
+    /// nothing is executed ahead once it does.
+    fn interrupt_pending(&self) -> bool {
+        false
+    }
 
     /// CR3 was written (perhaps with its old value): non-global translations
     /// are stale. `state.cr3` holds the new value.

@@ -5,7 +5,8 @@ use zerocopy::FromBytes;
 
 use crate::machine::{Access, AccessKind, Machine};
 use crate::{
-    Completion, Exit, Outcome, Registers, Trap, VcpuState, complete, handle, inject_interrupt,
+    Completion, Exit, Original, Outcome, Registers, Trap, VcpuState, complete, handle,
+    inject_interrupt,
 };
 
 /// `N` bytes of RAM mapped one to one from address 0, and nothing else.
@@ -25,6 +26,14 @@ pub struct FlatMachine<const N: usize> {
     pub mode_changes: u32,
     /// Writes that took place.
     pub writes: u32,
+    /// Whether code ahead is shown.
+    pub shows_ahead: bool,
+    /// Instructions that were executed ahead.
+    pub looked_ahead: u32,
+    /// Whether an external interrupt waits.
+    pub interrupt_pending: bool,
+    /// An instruction that was rewritten, and where.
+    pub rewritten: Option<(u64, Original)>,
 }
 
 impl<const N: usize> Default for FlatMachine<N> {
@@ -37,6 +46,10 @@ impl<const N: usize> Default for FlatMachine<N> {
             invalidations: (0, 0),
             mode_changes: 0,
             writes: 0,
+            shows_ahead: false,
+            looked_ahead: 0,
+            interrupt_pending: false,
+            rewritten: None,
         }
     }
 }
@@ -122,6 +135,26 @@ impl<const N: usize> Machine for FlatMachine<N> {
 
     fn probe(&mut self, gva: Gva, length: usize, access: Access) -> Result<(), PageFault> {
         self.check(gva, length, access).map(|_| ())
+    }
+
+    fn peek(&mut self, gva: Gva, access: Access) -> Option<[u8; 8]> {
+        assert_eq!(access.kind, AccessKind::Fetch);
+        let mut bytes = [0; 8];
+        let in_page = gva.page_offset() <= x86::PAGE_SIZE - 8;
+        (self.shows_ahead && in_page && self.copy(gva, &mut bytes, access).is_ok()).then_some(bytes)
+    }
+
+    fn looked_ahead(&mut self) {
+        self.looked_ahead += 1;
+    }
+
+    fn original(&mut self, gva: Gva) -> Option<Original> {
+        self.rewritten
+            .and_then(|(at, original)| (at == gva.get()).then_some(original))
+    }
+
+    fn interrupt_pending(&self) -> bool {
+        self.interrupt_pending
     }
 
     fn cr3_loaded(&mut self, state: &VcpuState) {

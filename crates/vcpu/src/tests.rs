@@ -1,5 +1,6 @@
 //! Tests of the whole CPU on a small machine, by topic.
 
+mod ahead;
 mod boot;
 mod control;
 mod deliver;
