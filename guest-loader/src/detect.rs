@@ -3,6 +3,7 @@
 use system::compiled::Platform;
 
 use crate::elf::Elf;
+use crate::rewrite::{KernelSupport, rewrite};
 use crate::{Image, Options, PlacedGuest, Problem, Refusal, pc64, solo5};
 
 /// The platform that an image is for: `solo5-hvt` if it carries a note named
@@ -41,14 +42,33 @@ pub fn place(
     platform: Platform,
     options: &Options,
 ) -> Result<PlacedGuest, Refusal> {
+    place_bytes(image.bytes, platform, options).map_err(|problem| refuse(image, problem))
+}
+
+fn place_bytes(
+    bytes: &[u8],
+    platform: Platform,
+    options: &Options,
+) -> Result<PlacedGuest, Problem> {
     let place = match platform {
         Platform::Solo5Hvt => solo5::place,
         Platform::Pc64 => pc64::place,
     };
-    place(image.bytes, options).map_err(|problem| refuse(image, problem))
+    if !options.rewrite {
+        return place(bytes, options);
+    }
+    let rewritten = rewrite(bytes, platform, KernelSupport::ExactSyscall)?;
+    let mut placed = place(&rewritten.bytes, options)?;
+    placed.notes.push(format!(
+        "{} instructions rewritten, {} known by address.",
+        rewritten.changed,
+        rewritten.table.len()
+    ));
+    placed.rewrites = rewritten.table;
+    Ok(placed)
 }
 
-fn refuse(image: &Image<'_>, problem: Problem) -> Refusal {
+pub(crate) fn refuse(image: &Image<'_>, problem: Problem) -> Refusal {
     Refusal {
         image: image.name.to_owned(),
         problem,

@@ -82,6 +82,8 @@ pub struct Segment<'a> {
     pub virtual_address: u64,
     /// Physical address.
     pub physical_address: u64,
+    /// Where the content begins in the file.
+    pub file_offset: u64,
     /// Content from the file; the rest of the segment is zero.
     pub content: &'a [u8],
     /// Bytes in memory, at least the content's.
@@ -245,6 +247,7 @@ fn read_segment<'a>(
         flags: entry.flags.get(),
         virtual_address: entry.virtual_address.get(),
         physical_address: entry.physical_address.get(),
+        file_offset: offset,
         content,
         memory_size,
         align: entry.align.get(),

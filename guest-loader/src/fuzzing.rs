@@ -29,6 +29,7 @@ pub fn solo5_notes(data: &[u8]) {
         flags: 4,
         virtual_address: 0,
         physical_address: 0,
+        file_offset: 0,
         content: data,
         memory_size: data.len() as u64,
         align: 4,
@@ -61,9 +62,11 @@ fn all_of_it(bytes: &[u8]) {
     };
     let Ok(detected) = detect(&image) else { return };
     let _ = default_memory(&image, detected);
-    for platform in [Platform::Solo5Hvt, Platform::Pc64] {
+    let platforms = [Platform::Solo5Hvt, Platform::Pc64];
+    for (platform, rewrite) in platforms.into_iter().flat_map(|p| [(p, false), (p, true)]) {
         let options = Options {
             memory_bytes: Some(4 * MIB),
+            rewrite,
             ..Options::default()
         };
         match place(&image, platform, &options) {

@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod code;
 mod detect;
 pub mod elf;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -25,6 +26,7 @@ pub mod note;
 pub mod pc64;
 mod placed;
 mod problem;
+mod rewrite;
 pub mod solo5;
 #[cfg(feature = "solo5-build")]
 pub mod solo5_build;
@@ -37,6 +39,7 @@ pub use detect::{default_memory, detect, place};
 pub use memory::GuestPages;
 pub use placed::{Device, DeviceKind, Image, Load, Options, Patch, PlacedGuest};
 pub use problem::{Problem, Refusal};
+pub use rewrite::{Fate, Finding, Inspection, KernelSupport, Means, Rewritten, inspect, rewrite};
 pub use system::compiled::{PatchKind, Platform, VcpuStart};
 
 /// Bytes in a MiB.

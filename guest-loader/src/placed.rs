@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use system::compiled::{PatchKind, Platform, VcpuStart};
+use system::compiled::{PatchKind, Platform, Rewrite, VcpuStart};
 use x86::Gpa;
 
 /// A guest image file: its bytes, and the name that messages call it by.
@@ -23,6 +23,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Devices attached to the guest (platform `solo5-hvt`).
     pub devices: Vec<Device>,
+    /// Rewrite instructions that do not trap, or that trap at a high price.
+    pub rewrite: bool,
 }
 
 /// A device that the system attaches to a Solo5 guest.
@@ -70,6 +72,9 @@ pub struct PlacedGuest {
     pub patches: Vec<Patch>,
     /// The first vCPU's state at its first instruction.
     pub start: VcpuStart,
+    /// What stood where the image was rewritten, by ascending address; empty
+    /// for an image that was not.
+    pub rewrites: Vec<Rewrite>,
     /// What was decided, for people: one sentence each.
     pub notes: Vec<String>,
 }
@@ -126,6 +131,10 @@ impl PlacedGuest {
                     .iter()
                     .all(|patch| patch.gpa.get() % 8 == 0 && in_loads(patch.gpa)),
                 "patches are aligned words inside loads",
+            ),
+            (
+                Rewrite::is_table(&self.rewrites),
+                "rewritten instructions ascend and have lengths",
             ),
             (
                 self.start.rip < self.memory_bytes,

@@ -162,7 +162,19 @@ pub enum Problem {
     DeviceNotDeclared { device: String },
     /// Devices were given to a platform that has none of that sort.
     DevicesUnsupported,
+    /// Sections or symbols cannot be read, which rewriting needs.
+    SectionTable { error: String },
+    /// Two sections of code claim the same address.
+    CodeOverlaps { address: u64 },
+    /// Instructions that do not trap, or bytes that look like some, where code
+    /// and data cannot be told apart; each place in words.
+    CodeOrData { places: Vec<String> },
+    /// Rewriting broke one of its own rules; a defect of this program.
+    RewriteBroken { address: u64, rule: &'static str },
 }
+
+/// Places that a message lists.
+const LISTED: usize = 8;
 
 /// The name of a Solo5 target number (`include/elf_abi.h`).
 fn target_name(target: u32) -> &'static str {
@@ -460,7 +472,40 @@ impl fmt::Display for Problem {
                 )
             }
             P::DevicesUnsupported => write!(f, "this platform takes no devices of the Solo5 kind"),
+            P::SectionTable { error } => {
+                write!(
+                    f,
+                    "sections and symbols cannot be read, which rewriting needs: {error}"
+                )
+            }
+            P::CodeOverlaps { address } => {
+                write!(f, "two sections of code overlap at {address:#x}")
+            }
+            P::CodeOrData { places } => write_places(f, places),
+            P::RewriteBroken { address, rule } => write!(
+                f,
+                "rewriting failed its own check at {address:#x} ({rule}); this is a defect of the tool"
+            ),
         }
+    }
+}
+
+fn write_places(f: &mut fmt::Formatter<'_>, places: &[String]) -> fmt::Result {
+    let noun = if places.len() == 1 { "place" } else { "places" };
+    write!(
+        f,
+        "code and data cannot be told apart at {} {noun} that may hold an instruction to rewrite:",
+        places.len()
+    )?;
+    for place in places.iter().take(LISTED) {
+        write!(f, "\n    {place}")?;
+    }
+    match places.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => write!(
+            f,
+            "\n    and {more} more (`cargo umbriel inspect` lists them)"
+        ),
     }
 }
 
@@ -531,6 +576,15 @@ impl Problem {
             }
             P::DeviceNotDeclared { .. } => "use a name and type that the image declares",
             P::DevicesUnsupported => "remove the devices, or use a solo5-hvt image",
+            P::CodeOrData { .. } => {
+                "keep symbols in the image (do not strip it); in assembly give code `.type NAME, @function` \
+                 and `.size`, and data in code sections `.type NAME, @object` and `.size`; or set \
+                 `rewrite = false` for the guest, which then sees the real processor there"
+            }
+            P::SectionTable { .. } | P::CodeOverlaps { .. } => {
+                "link the image again, or set `rewrite = false` for the guest"
+            }
+            P::RewriteBroken { .. } => "set `rewrite = false` for the guest, and report the image",
         }
     }
 }

@@ -33,7 +33,27 @@ pub struct ElfWriter {
     pub entry: u64,
     /// Program headers, in order.
     pub segments: Vec<Segment>,
+    /// Symbols; an image that has some has sections, one for each segment.
+    pub symbols: Vec<Symbol>,
 }
+
+/// A symbol in the making.
+#[derive(Clone, Debug)]
+pub struct Symbol {
+    /// `st_info`: [`FUNCTION`], [`LABEL`] or [`OBJECT`].
+    pub info: u8,
+    /// `st_value`.
+    pub address: u64,
+    /// `st_size`.
+    pub size: u64,
+}
+
+/// A global `STT_FUNC`.
+pub const FUNCTION: u8 = 0x12;
+/// A global `STT_NOTYPE`.
+pub const LABEL: u8 = 0x10;
+/// A global `STT_OBJECT`.
+pub const OBJECT: u8 = 0x11;
 
 impl ElfWriter {
     /// A file without segments.
@@ -41,6 +61,7 @@ impl ElfWriter {
         Self {
             entry,
             segments: Vec::new(),
+            symbols: Vec::new(),
         }
     }
 
@@ -94,6 +115,16 @@ impl ElfWriter {
         self.raw_note(&note(name, kind, descriptor))
     }
 
+    /// Adds a symbol; `info` is [`FUNCTION`], [`LABEL`] or [`OBJECT`].
+    pub fn symbol(mut self, info: u8, address: u64, size: u64) -> Self {
+        self.symbols.push(Symbol {
+            info,
+            address,
+            size,
+        });
+        self
+    }
+
     /// Changes the last segment.
     pub fn with(mut self, change: impl FnOnce(&mut Segment)) -> Self {
         change(self.segments.last_mut().expect("a segment was added"));
@@ -134,7 +165,85 @@ impl ElfWriter {
         for segment in &self.segments {
             file.extend_from_slice(&segment.content);
         }
+        if !self.symbols.is_empty() {
+            self.write_sections(&mut file);
+        }
         file
+    }
+
+    /// A section for each segment, then symbols, their names, and the names of
+    /// sections, which are all empty.
+    fn write_sections(&self, file: &mut Vec<u8>) {
+        let loads = self.segments.len() as u64;
+        let mut headers = vec![[0; 10]];
+        let mut offset = 64 + 56 * loads;
+        for segment in &self.segments {
+            let length = segment.content.len() as u64;
+            let code = u64::from(segment.flags & PF_X) << 2; // SHF_EXECINSTR
+            headers.push([0, 1, 2 | code, segment.address, offset, length, 0, 0, 1, 0]);
+            offset += length;
+        }
+        let at = file.len() as u64;
+        file.extend_from_slice(&[0; 24]);
+        for (index, symbol) in self.symbols.iter().enumerate() {
+            let name = 1 + 2 * index as u32;
+            let section = self.section_of(symbol.address);
+            file.extend_from_slice(&name.to_le_bytes());
+            file.extend_from_slice(&[symbol.info, 0]);
+            file.extend_from_slice(&section.to_le_bytes());
+            file.extend_from_slice(&symbol.address.to_le_bytes());
+            file.extend_from_slice(&symbol.size.to_le_bytes());
+        }
+        let symbols = 24 * (1 + self.symbols.len() as u64);
+        headers.push([0, 2, 0, 0, at, symbols, loads + 2, 1, 8, 24]);
+        let names = file.len() as u64;
+        file.push(0);
+        for index in 0..self.symbols.len() {
+            file.extend_from_slice(&[b'a' + (index % 26) as u8, 0]);
+        }
+        let length = file.len() as u64 - names;
+        headers.push([0, 3, 0, 0, names, length, 0, 0, 1, 0]);
+        let table = file.len() as u64;
+        file[40..48].copy_from_slice(&table.to_le_bytes());
+        file[58..60].copy_from_slice(&64_u16.to_le_bytes());
+        file[60..62].copy_from_slice(&(headers.len() as u16).to_le_bytes());
+        file[62..64].copy_from_slice(&(loads as u16 + 2).to_le_bytes());
+        for [
+            name,
+            kind,
+            flags,
+            address,
+            offset,
+            size,
+            link,
+            info,
+            align,
+            entry,
+        ] in headers
+        {
+            for (value, bytes) in [
+                (name, 4),
+                (kind, 4),
+                (flags, 8),
+                (address, 8),
+                (offset, 8),
+                (size, 8),
+                (link, 4),
+                (info, 4),
+                (align, 8),
+                (entry, 8),
+            ] {
+                file.extend_from_slice(&u64::to_le_bytes(value)[..bytes]);
+            }
+        }
+    }
+
+    fn section_of(&self, address: u64) -> u16 {
+        let inside = |segment: &Segment| {
+            (segment.address..segment.address + segment.memory_size).contains(&address)
+        };
+        let index = self.segments.iter().position(inside);
+        index.map_or(0xfff1, |index| index as u16 + 1) // SHN_ABS
     }
 }
 

@@ -38,6 +38,12 @@ pub enum Command {
     Compose(ComposeArgs),
     /// Check manifests without building anything.
     Check(CheckArgs),
+    /// List the privileged and sensitive instructions of a guest image, and
+    /// what becomes of each.
+    ///
+    /// The exit status is 1 if the image cannot be rewritten because code and
+    /// data cannot be told apart.
+    Inspect(InspectArgs),
     /// Show the kernel: version, configuration, and every edit with its reason.
     Kernel(KernelArgs),
     /// Run the tests, or those whose group or name contains FILTER.
@@ -136,6 +142,21 @@ pub struct CheckArgs {
     #[arg(required = true, value_name = "MANIFEST")]
     pub manifests: Vec<PathBuf>,
     /// Print what is wrong as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `inspect`.
+#[derive(Args, Clone, Debug)]
+pub struct InspectArgs {
+    /// A Solo5 `.hvt` or a pc64 ELF.
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+    /// As for a seL4 of your own, without this kernel's edits E5 and E8:
+    /// `syscall` is rewritten too.
+    #[arg(long)]
+    pub plain_kernel: bool,
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }

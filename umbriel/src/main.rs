@@ -54,6 +54,7 @@ fn execute(cli: Cli) -> error::Result<u8> {
         Some(Command::Build(args)) => command::build::execute(&repository, &args),
         Some(Command::Compose(args)) => command::compose::execute(&repository, &args),
         Some(Command::Check(args)) => command::check::execute(&repository, &args),
+        Some(Command::Inspect(args)) => command::inspect::execute(&args),
         Some(Command::Kernel(args)) => command::kernel::execute(&repository, &args),
         Some(Command::Test(args)) => command::test::execute(&repository, &args),
         Some(Command::Bench(args)) => command::bench::execute(&repository, &args),

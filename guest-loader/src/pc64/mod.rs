@@ -77,6 +77,7 @@ pub fn place(bytes: &[u8], options: &Options) -> Result<PlacedGuest, Problem> {
         loads: pages.into_loads(),
         read_only: Vec::new(),
         patches: Vec::new(),
+        rewrites: Vec::new(),
         start: start_state(elf.entry),
         notes: vec![format!(
             "64-bit Linux boot protocol; image ends at {end:#x} of {memory:#x}."

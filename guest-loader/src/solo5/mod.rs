@@ -77,6 +77,7 @@ pub fn place(bytes: &[u8], options: &Options) -> Result<PlacedGuest, Problem> {
             gpa: tsc_hz,
             kind: PatchKind::TscHz,
         }],
+        rewrites: Vec::new(),
         start: start_state(elf.entry, memory),
         notes: vec![
             format!("Solo5 hvt, ABI version {}.", version.number()),

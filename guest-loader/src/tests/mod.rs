@@ -3,6 +3,7 @@
 mod pc64;
 mod properties;
 mod refusals;
+mod rewriting;
 mod solo5;
 #[cfg(feature = "solo5-build")]
 mod upstream;

@@ -3,20 +3,36 @@
 use proptest::prelude::*;
 
 use crate::note::notes;
-use crate::testing::{pc64, solo5};
-use crate::{Image, MIB, Options, Platform, elf::Elf, place};
+use crate::testing::{ElfWriter, FUNCTION, LABEL, OBJECT, pc64, solo5};
+use crate::{Image, KernelSupport, MIB, Options, Platform, Problem, elf::Elf, place, rewrite};
 
 /// Places on both platforms; what is placed must keep the type's promises.
 fn try_both(bytes: &[u8]) {
-    for platform in [Platform::Solo5Hvt, Platform::Pc64] {
+    let ways = [
+        (Platform::Solo5Hvt, false),
+        (Platform::Solo5Hvt, true),
+        (Platform::Pc64, false),
+        (Platform::Pc64, true),
+    ];
+    for (platform, rewrite) in ways {
         let options = Options {
             memory_bytes: Some(4 * MIB),
+            rewrite,
             ..Options::default()
         };
         if let Ok(guest) = place(&Image { name: "x", bytes }, platform, &options) {
             assert_eq!(guest.violation(), None);
         }
     }
+}
+
+/// Bytes of which many begin or continue sensitive instructions and branches.
+fn code_byte() -> impl Strategy<Value = u8> {
+    let telling = [
+        0x0f, 0xa2, 0x8e, 0xd8, 0x9c, 0x9d, 0x48, 0xcf, 0xcb, 0xfa, 0xcd, 0xeb, 0x74, 0x66, 0x22,
+        0xc3, 0x90, 0xe8, 0x00, 0x01, 0x02, 0x05, 0x8d, 0xff,
+    ];
+    prop_oneof![3 => proptest::sample::select(telling.to_vec()), 1 => any::<u8>()]
 }
 
 proptest! {
@@ -51,6 +67,36 @@ proptest! {
     ) {
         let elf = solo5(1, &[]).data(first, sizes.0.max(16)).with(|s| s.align = align);
         try_both(&elf.data(second, sizes.1.max(16)).bytes());
+    }
+
+    /// Whatever the code is, rewriting is refused or passes its own check, and
+    /// putting the table's bytes back makes the original.
+    #[test]
+    fn any_code_is_refused_or_rewritten(
+        code in proptest::collection::vec(code_byte(), 1..200),
+        symbols in proptest::collection::vec((0..200_u64, 0..60_u64, 0..3_u8), 0..6),
+    ) {
+        let base = 0x20_0000;
+        let mut elf = ElfWriter::new(base).load(5, base, &code, code.len() as u64);
+        for (at, size, kind) in symbols {
+            elf = elf.symbol([FUNCTION, LABEL, OBJECT][usize::from(kind)], base + at, size);
+        }
+        let bytes = elf.bytes();
+        match rewrite(&bytes, Platform::Pc64, KernelSupport::ExactSyscall) {
+            Ok(done) => {
+                let mut restored = done.bytes;
+                for entry in done.table {
+                    let at = 64 + 56 + (entry.rip - base) as usize;
+                    let original = entry.instruction().unwrap();
+                    restored[at..at + original.len()].copy_from_slice(original);
+                }
+                prop_assert_eq!(restored, bytes);
+            }
+            Err(problem) => {
+                let expected = matches!(problem, Problem::CodeOrData { .. } | Problem::SectionTable { .. });
+                prop_assert!(expected, "{problem}");
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ fn options(memory: u64, arguments: &[&str]) -> Options {
         memory_bytes: Some(memory),
         arguments,
         devices: Vec::new(),
+        rewrite: false,
     }
 }
 

@@ -167,6 +167,7 @@ fn compare(bytes: &[u8], arguments: &[String]) {
         memory_bytes: Some(MEMORY),
         arguments: arguments.to_vec(),
         devices: Vec::new(),
+        rewrite: false,
     };
     let image = Image {
         name: "image",

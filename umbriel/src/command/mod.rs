@@ -4,6 +4,7 @@ pub mod bench;
 pub mod build;
 pub mod check;
 pub mod compose;
+pub mod inspect;
 pub mod kernel;
 pub mod run;
 pub mod test;

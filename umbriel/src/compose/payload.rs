@@ -35,6 +35,7 @@ pub fn payload(
         memory_bytes: guest.memory_bytes,
         arguments: guest.args.clone(),
         devices: Vec::new(),
+        rewrite: false,
     };
     let placed = match guest.platform {
         Some(platform) => Ok(platform),

@@ -260,6 +260,38 @@ pub struct Patch {
     pub reserved: u32,
 }
 
+/// An instruction of a guest that was rewritten, or that traps and is known
+/// beforehand: when its vCPU traps there, this is what it executes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Rewrite {
+    /// Guest-virtual address of the instruction.
+    pub rip: u64,
+    /// Its length in bytes, 1 to 15.
+    pub length: u8,
+    /// Its bytes before rewriting; zeros behind `length`.
+    pub bytes: [u8; MAX_INSTRUCTION],
+}
+
+/// Longest instruction in bytes (SDM vol. 2A, §2.3.11).
+pub const MAX_INSTRUCTION: usize = 15;
+
+impl Rewrite {
+    /// The instruction's bytes. `None` if the length is none.
+    pub fn instruction(&self) -> Option<&[u8]> {
+        self.bytes
+            .get(..self.length.into())
+            .filter(|bytes| !bytes.is_empty())
+    }
+
+    /// Whether `table` is what its readers rely on: addresses ascend, and
+    /// every entry has an instruction.
+    pub fn is_table(table: &[Self]) -> bool {
+        table.iter().all(|entry| entry.instruction().is_some())
+            && table.windows(2).all(|pair| pair[0].rip < pair[1].rip)
+    }
+}
+
 /// What a [`Patch`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
