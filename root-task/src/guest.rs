@@ -30,6 +30,8 @@ pub struct Built {
     pub server: Process,
     /// Its vmm.
     pub vmm: Process,
+    /// Frames of its trace, which are mapped in the server: the first slot, and how many.
+    pub trace: (u64, u64),
     /// Its vCPU threads.
     pub vcpus: heapless::Vec<cap::Tcb, { address_map::MAX_VCPUS }>,
 }
@@ -79,11 +81,17 @@ pub fn build(
         .make(&ObjectBlueprint::Endpoint)?
         .cast();
     let server = site.server(server_endpoint)?;
+    let trace = site.trace(server.address_space)?;
     site.memory(server.address_space)?;
     let vmm = site.vmm(server_endpoint, drivers)?;
     site.bounce(server.address_space, vmm.address_space)?;
     let vcpus = site.vcpus(server.address_space, server_endpoint)?;
-    Ok(Built { server, vmm, vcpus })
+    Ok(Built {
+        server,
+        vmm,
+        trace,
+        vcpus,
+    })
 }
 
 /// What the host has checked already, checked again: it shapes loops here.
@@ -96,6 +104,9 @@ fn check(guest: &Guest) -> Result<(), BuildError> {
     }
     if guest.metadata_bytes > address_map::METADATA_LIMIT {
         return Err(BuildError::Archive("a guest's metadata is too large"));
+    }
+    if guest.trace > address_map::MAX_TRACE {
+        return Err(BuildError::Archive("a guest's trace is too large"));
     }
     if !GUEST_PRIORITIES.contains(&guest.priority) {
         return Err(BuildError::Archive(
@@ -216,6 +227,8 @@ impl Site<'_, '_> {
         startup.platform = self.guest.platform;
         startup.vcpus = self.guest.vcpus;
         startup.pools = self.guest.pools;
+        startup.trace = self.guest.trace;
+        startup.audit = self.guest.audit;
         startup.start = self.guest.start;
         startup
     }
@@ -247,6 +260,23 @@ impl Site<'_, '_> {
                 .map(server.address_space, frame, address, true)?;
         }
         Ok(server)
+    }
+
+    /// Pages for the records of page faults.
+    fn trace(&mut self, server: AddressSpace) -> Result<(u64, u64), BuildError> {
+        let pages = address_map::trace_bytes(self.guest.trace) / FRAME_BYTES as u64;
+        let first = self.workshop.stores.cspace.take(pages)?;
+        let into = init_thread::slot::CNODE.absolute_cptr_for_self();
+        self.workshop
+            .stores
+            .memory
+            .make(&ObjectBlueprint::_4k, &into, first, pages)?;
+        for page in 0..pages {
+            let frame = CPtr::from_bits(first + page).cast();
+            let address = address_map::TRACE + page * FRAME_BYTES as u64;
+            self.workshop.map(server, frame, address, true)?;
+        }
+        Ok((first, pages))
     }
 
     fn vmm(&mut self, server: cap::Endpoint, drivers: &Drivers) -> Result<Process, BuildError> {

@@ -41,6 +41,8 @@ mod start;
 #[cfg(target_os = "none")]
 mod supervisor;
 #[cfg(target_os = "none")]
+mod trace;
+#[cfg(target_os = "none")]
 mod voice;
 
 #[cfg(not(target_os = "none"))]

@@ -9,7 +9,8 @@ use protocol::badge::{self, Sender};
 use protocol::supervisor::{Cause, GUEST_ENDED, PANIC, PANIC_BYTES, STATUS_SERVER_CRASHED};
 use protocol::timer;
 use protocol::{bytes, counters};
-use sel4::{Fault, MessageInfo, RecvWithMRs, cap, ipc_buffer};
+use sel4::{CPtr, Fault, MessageInfo, RecvWithMRs, cap, ipc_buffer};
+use shadow_core::Counters;
 use system::compiled::{Archive, Injection, ProgramKind};
 
 use crate::crash;
@@ -20,10 +21,13 @@ use crate::guest::{Built, server_number};
 use crate::machine;
 use crate::names;
 use crate::process::{Process, Workshop};
+use crate::trace;
 use crate::voice::Voice;
 
 /// Most processes: two drivers, and two for each guest.
 const MAX_PROCESSES: usize = 2 + 2 * MAX_GUESTS;
+/// Counters of the shadow MMU in one record, which has a limit of bytes.
+const COUNTERS_IN_A_RECORD: usize = 20;
 /// Nanoseconds between looks at the fault counters while an injection waits.
 const INJECTION_TICK_NS: u64 = 100_000;
 
@@ -242,6 +246,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
             }
         }
         self.counters_record(index);
+        self.trace_records(index);
         self.ended_record(index, status, cause);
     }
 
@@ -261,21 +266,54 @@ impl<'w, 'a> Supervisor<'w, 'a> {
         let (server, vmm) = (built.server, built.vmm);
         let server_names = counters::Server::ALL.iter().map(|counter| counter.as_str());
         let vmm_names = counters::Vmm::ALL.iter().map(|counter| counter.as_str());
-        self.counters_of(&server, server_names);
-        self.counters_of(&vmm, vmm_names);
+        self.counters_of(&server, 0, server_names);
+        for (part, names) in Counters::NAMES.chunks(COUNTERS_IN_A_RECORD).enumerate() {
+            let first = counters::SHADOW_MMU + part * COUNTERS_IN_A_RECORD;
+            self.counters_of(&server, first, names.iter().copied());
+        }
+        self.counters_of(&vmm, 0, vmm_names);
+    }
+
+    /// The page faults that a guest's server has kept, in no particular order.
+    fn trace_records(&mut self, index: usize) {
+        let Some(built) = self.guests[index].built.as_ref() else {
+            return;
+        };
+        let (first, pages) = built.trace;
+        let name = self.archive.guests[index].name;
+        for page in 0..pages {
+            let frame = CPtr::from_bits(first + page).cast();
+            let copied = self.workshop.peek(frame, |bytes| *bytes);
+            let Some(bytes) = copied else { continue };
+            for record in trace::records(&bytes) {
+                self.voice.record(format_args!(
+                    "{}",
+                    trace::Json {
+                        guest: name.as_str(),
+                        record: &record,
+                    }
+                ));
+            }
+        }
     }
 
     fn drivers_counters(&mut self) {
         for driver in [self.drivers.console, self.drivers.timer] {
             let names = counters::Driver::ALL.iter().map(|counter| counter.as_str());
-            self.counters_of(&driver, names);
+            self.counters_of(&driver, 0, names);
         }
     }
 
-    fn counters_of<'n>(&mut self, process: &Process, names: impl Iterator<Item = &'n str>) {
+    /// One record of counters that lie in the process's page from word `first` on.
+    fn counters_of<'n>(
+        &mut self,
+        process: &Process,
+        first: usize,
+        names: impl Iterator<Item = &'n str>,
+    ) {
         use core::fmt::Write;
         let mut text = String::<768>::new();
-        let values = self.counters(process);
+        let values = self.counters(process, first);
         for (position, name) in names.enumerate() {
             let comma = if position == 0 { "" } else { "," };
             let value = values.get(position).copied().unwrap_or(0);
@@ -292,20 +330,21 @@ impl<'w, 'a> Supervisor<'w, 'a> {
         ));
     }
 
-    /// The first counters of a process.
-    fn counters(&mut self, process: &Process) -> [u64; 64] {
+    /// Counters of a process, from word `first` of its page on.
+    fn counters(&mut self, process: &Process, first: usize) -> [u64; counters::CAPACITY] {
         let Workshop {
             scratch, stores, ..
         } = &mut *self.workshop;
         scratch
             .with(process.counters, stores, |bytes| {
-                let mut values = [0; 64];
-                for (value, chunk) in values.iter_mut().zip(bytes.as_chunks::<8>().0) {
+                let mut values = [0; counters::CAPACITY];
+                let words = bytes.as_chunks::<8>().0.iter().skip(first);
+                for (value, chunk) in values.iter_mut().zip(words) {
                     *value = u64::from_le_bytes(*chunk);
                 }
                 values
             })
-            .unwrap_or([0; 64])
+            .unwrap_or([0; counters::CAPACITY])
     }
 
     fn schedule_tick(&self) {
@@ -340,7 +379,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
             return true;
         };
         let (server, vmm) = (built.server, built.vmm);
-        let faults = self.counters(&server)[counters::Server::Faults as usize];
+        let faults = self.counters(&server, 0)[counters::Server::Faults as usize];
         if faults < injection.after_faults {
             return false;
         }

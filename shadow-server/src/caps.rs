@@ -60,8 +60,10 @@ impl Caps {
     }
 }
 
-/// Counts a refused operation and names it.
+/// Counts an operation, and names one that was refused.
+#[inline]
 fn named(result: sel4::Result<()>, operation: &'static str) -> Result<(), MapError> {
+    process::count(Server::Invocations);
     result.map_err(|error| {
         process::count(Server::FailedInvocations);
         MapError {

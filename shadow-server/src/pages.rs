@@ -2,32 +2,54 @@
 
 #![allow(unsafe_code, reason = "lent pages are known by their addresses only")]
 
+use core::mem::size_of;
 use core::sync::atomic::AtomicU8;
 
-use system::address_map::{BOUNCE, BOUNCE_BYTES, MAX_VCPUS, METADATA, METADATA_LIMIT, VCPU_STATE};
+use protocol::counters::SHADOW_MMU;
+use shadow_core::{Counters, FaultRecord};
+use system::address_map::{
+    BOUNCE, BOUNCE_BYTES, COUNTERS, MAX_TRACE, MAX_VCPUS, METADATA, METADATA_LIMIT, TRACE,
+    VCPU_STATE,
+};
 use vcpu::VcpuState;
 
 /// Everything lent, as references. There is one; `main` makes it.
 pub struct Pages {
     /// Zeroed memory for the shadow MMU's records.
     pub metadata: &'static mut [u8],
+    /// Counters of the shadow MMU, in the page that the supervisor reads.
+    pub counters: &'static mut Counters,
+    /// Memory for records of page faults; empty if none are kept.
+    pub trace: &'static mut [u8],
     /// The shared area, `BOUNCE_BYTES` long.
     pub bounce: Bounce,
 }
+
+const _: () = assert!(8 * SHADOW_MMU + size_of::<Counters>() <= 4096);
 
 impl Pages {
     /// Takes what the builder lent.
     ///
     /// # Safety
     /// Called once, in a process that was built as [`system::address_map`]
-    /// says, with `metadata_bytes` of metadata mapped.
-    pub unsafe fn take(metadata_bytes: u64) -> Self {
+    /// says, with `metadata_bytes` of metadata and room for `trace` records of
+    /// page faults mapped.
+    pub unsafe fn take(metadata_bytes: u64, trace: u32) -> Self {
         let length = metadata_bytes.min(METADATA_LIMIT) as usize;
         // SAFETY: mapped read-write for good and used by nobody else, as the
         // caller promises; bytes have no invalid values.
         let metadata = unsafe { core::slice::from_raw_parts_mut(METADATA as *mut u8, length) };
+        // SAFETY: the page of counters is mapped read-write for good; the process
+        // counts in the words before these (`process::count`), the supervisor
+        // only reads, and words have no invalid values.
+        let counters = unsafe { &mut *((COUNTERS + 8 * SHADOW_MMU as u64) as *mut Counters) };
+        let length = FaultRecord::BYTES * trace.min(MAX_TRACE) as usize;
+        // SAFETY: as for the metadata; of length 0 if nothing is mapped.
+        let trace = unsafe { core::slice::from_raw_parts_mut(TRACE as *mut u8, length) };
         Self {
             metadata,
+            counters,
+            trace,
             bounce: Bounce(()),
         }
     }

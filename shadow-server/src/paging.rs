@@ -4,7 +4,8 @@ use core::sync::atomic::AtomicU8;
 
 use protocol::counters::Server as Counter;
 use shadow_core::{
-    Access, FaultOutcome, MapError, PagingContext, ShadowMmu, SpaceId, Translation, VcpuId,
+    Access, FaultOutcome, FaultRecord, MapError, PagingContext, ShadowMmu, SpaceId, Trace,
+    Translation, VcpuId,
 };
 use vcpu::{AccessKind, Machine, RegisterSet, Registers, VcpuState};
 use x86::{
@@ -33,6 +34,8 @@ pub struct Paging {
     pub caps: Caps,
     /// Guest memory.
     pub memory: Window,
+    /// What became of each page fault, if that is kept.
+    pub trace: Option<Trace<'static>>,
 }
 
 /// The paging state that `state` of vCPU number `vcpu` stands for.
@@ -49,9 +52,39 @@ pub fn context(vcpu: VcpuId, state: &VcpuState) -> PagingContext {
 impl Paging {
     /// Handles a page fault of the guest thread.
     #[inline]
-    pub fn fault(&mut self, cpu: &PagingContext, gva: Gva, access: Access) -> FaultOutcome {
+    pub fn fault(
+        &mut self,
+        cpu: &PagingContext,
+        gva: Gva,
+        access: Access,
+        rip: u64,
+    ) -> FaultOutcome {
+        if self.trace.is_some() {
+            return self.traced_fault(cpu, gva, access, rip);
+        }
         self.mmu
             .handle_fault(cpu, gva, access, &self.memory, &mut self.caps)
+    }
+
+    #[cold]
+    fn traced_fault(
+        &mut self,
+        cpu: &PagingContext,
+        gva: Gva,
+        access: Access,
+        rip: u64,
+    ) -> FaultOutcome {
+        let before = process::counted(Counter::Invocations);
+        let mut record = FaultRecord::new(cpu, rip, gva, access, process::ticks());
+        let outcome = self
+            .mmu
+            .handle_fault(cpu, gva, access, &self.memory, &mut self.caps);
+        let operations = process::counted(Counter::Invocations) - before;
+        record.conclude(&outcome, operations, process::ticks());
+        if let Some(trace) = &mut self.trace {
+            trace.push(record);
+        }
+        outcome
     }
 
     /// Writes guest memory: the one door through which servers and devices do,
@@ -265,14 +298,18 @@ impl Machine for Mmu<'_> {
     fn cr3_loaded(&mut self, state: &VcpuState) {
         self.translations.forget_all();
         self.cpu = context(self.cpu.vcpu, state);
-        let Paging { mmu, caps, memory } = &mut *self.paging;
+        let Paging {
+            mmu, caps, memory, ..
+        } = &mut *self.paging;
         let result = mmu.load_cr3(&self.cpu, memory, caps);
         self.note(result);
     }
 
     fn invalidate(&mut self, gva: Gva) {
         self.translations.forget_all();
-        let Paging { mmu, caps, memory } = &mut *self.paging;
+        let Paging {
+            mmu, caps, memory, ..
+        } = &mut *self.paging;
         let result = mmu.invlpg(&self.cpu, gva, memory, caps);
         self.note(result);
     }
@@ -280,7 +317,9 @@ impl Machine for Mmu<'_> {
     fn paging_mode_changed(&mut self, state: &VcpuState) {
         self.translations.forget_all();
         self.cpu = context(self.cpu.vcpu, state);
-        let Paging { mmu, caps, memory } = &mut *self.paging;
+        let Paging {
+            mmu, caps, memory, ..
+        } = &mut *self.paging;
         let result = mmu.paging_mode_changed(&self.cpu, memory, caps);
         self.note(result);
     }

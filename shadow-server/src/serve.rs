@@ -8,7 +8,7 @@ use protocol::request::Request;
 use protocol::startup::Startup;
 use sel4::runtime::StartupPage;
 use sel4::{Fault, MessageInfo, RecvWithMRs, cap, fault, ipc_buffer};
-use shadow_core::{Access, FaultOutcome, Policy, ShadowMmu, Storage, VcpuId};
+use shadow_core::{Access, FaultOutcome, Policy, ShadowMmu, Storage, Trace, VcpuId};
 use system::address_map::MAX_VCPUS;
 use system::cspace;
 use vcpu::{Outcome, RegisterSet, Registers, Trap, TripleFault, VcpuState};
@@ -64,11 +64,12 @@ enum Stop {
 fn main(page: StartupPage) -> ! {
     let startup = process::start(page);
     // SAFETY: this is the one call, and the builder mapped as the startup page says.
-    let Pages { metadata, bounce } = unsafe { Pages::take(startup.metadata_bytes) };
+    let pages = unsafe { Pages::take(startup.metadata_bytes, startup.trace) };
     // SAFETY: the builder mapped that much guest memory.
     let memory = unsafe { Window::new(startup.memory_bytes) };
     let mut mmu = ShadowMmu::new(
-        Storage::carve(metadata, pools(startup)).expect("enough metadata for the pools"),
+        Storage::carve(pages.metadata, pools(startup)).expect("enough metadata for the pools"),
+        pages.counters,
         Policy::DEFAULT,
     );
     for range in startup.read_only() {
@@ -79,10 +80,11 @@ fn main(page: StartupPage) -> ! {
         mmu,
         caps: Caps::new(&startup.pools),
         memory,
+        trace: Trace::new(pages.trace),
     };
     let mut server = Server {
         paging,
-        bounce,
+        bounce: pages.bounce,
         vcpus: Vec::new(),
         exits: Vec::new(),
         parked: false,
@@ -129,7 +131,9 @@ impl Server {
         let context = vcpu.context();
         // A guest whose first space cannot be made does not run; the counters
         // say that an invocation failed.
-        let Paging { mmu, caps, memory } = &mut self.paging;
+        let Paging {
+            mmu, caps, memory, ..
+        } = &mut self.paging;
         let _ = mmu.load_cr3(&context, memory, caps);
         let _: Next = self.resume(0, Release::Write);
     }
@@ -191,8 +195,12 @@ impl Server {
         process::count(Counter::VmFaults);
         let access = access(fault);
         let gva = Gva::new(fault.addr);
-        let cpu = self.vcpus[index].context();
-        match self.paging.fault(&cpu, gva, access) {
+        let vcpu = &mut self.vcpus[index];
+        if vcpu.watchdog.fault(fault.ip, fault.addr) {
+            process::count(Counter::NoProgress);
+        }
+        let cpu = vcpu.context();
+        match self.paging.fault(&cpu, gva, access, fault.ip) {
             FaultOutcome::Filled { .. } | FaultOutcome::Retry => {
                 Next::Reply((fault::resume(), [0; 4]))
             }
@@ -239,7 +247,9 @@ impl Server {
         process::count(Counter::InjectedPageFaults);
         self.vcpus[index].translations.forget(fault.address);
         let cpu = self.vcpus[index].context();
-        let Paging { mmu, caps, memory } = &mut self.paging;
+        let Paging {
+            mmu, caps, memory, ..
+        } = &mut self.paging;
         let dropped = mmu.page_fault_delivered(&cpu, fault.address, memory, caps);
         if dropped.is_err() {
             return self.stop_at(index, |rip| exit::Exit::Unsupported { rip, bytes: 0 });
@@ -253,6 +263,7 @@ impl Server {
     /// The CPU takes a trap.
     fn trap(&mut self, index: usize, trap: Trap, release: Release) -> Next {
         process::count(Counter::Exceptions);
+        self.vcpus[index].watchdog.progress();
         self.step(index, release, |state, registers, mmu| {
             vcpu::handle(state, registers, trap, mmu)
         })
@@ -340,6 +351,7 @@ impl Server {
     /// Hands an exit to the vmm, now or when it asks.
     fn exit(&mut self, index: usize, stop: Stop, waiting: Waiting) -> Next {
         process::count(Counter::Exits);
+        self.vcpus[index].watchdog.progress();
         self.vcpus[index].waiting = Some(waiting);
         if core::mem::take(&mut self.parked) {
             let words = self.words(index, stop);

@@ -24,8 +24,42 @@ pub struct Vcpu {
     pub translations: Translations,
     /// Where its instructions need not be looked at ahead of their traps.
     pub nothing_ahead: NothingAhead,
+    /// Whether its faults lead anywhere.
+    pub watchdog: Watchdog,
     /// Whether an exit awaits its completion, and of which kind.
     pub waiting: Option<Waiting>,
+}
+
+/// Notices a vCPU that faults at one instruction and address again and again:
+/// whatever it is answered does not help.
+#[derive(Default)]
+pub struct Watchdog {
+    last: (u64, u64),
+    repeated: u32,
+}
+
+impl Watchdog {
+    /// Faults of an instruction at one address that may follow each other: it
+    /// may have to wait for tables to be tracked, taken out of sync and walked
+    /// again, and for sibling vCPUs.
+    const PATIENCE: u32 = 8;
+
+    /// Takes the next fault; `true` once when it is one too many.
+    #[inline]
+    pub fn fault(&mut self, rip: u64, address: u64) -> bool {
+        if self.last != (rip, address) {
+            self.last = (rip, address);
+            self.repeated = 0;
+            return false;
+        }
+        self.repeated += 1;
+        self.repeated == Self::PATIENCE
+    }
+
+    /// The vCPU did something else meanwhile.
+    pub fn progress(&mut self) {
+        self.repeated = 0;
+    }
 }
 
 /// What a completion does.
@@ -54,6 +88,7 @@ impl Vcpu {
             thread: Thread::new(index, slots),
             translations: Translations::new(),
             nothing_ahead: NothingAhead::new(),
+            watchdog: Watchdog::default(),
             waiting: None,
         }
     }

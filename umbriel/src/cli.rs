@@ -105,6 +105,17 @@ pub struct RunArgs {
     /// Print JSON, one object a line; the last ones are the guests' ends.
     #[arg(long)]
     pub json: bool,
+    /// Show what each guest's processes counted.
+    #[arg(long)]
+    pub counters: bool,
+    /// Write the latest page faults of each guest to a file, one JSON object a
+    /// line: as many as the manifest's `shadow.trace` says, else 4096.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Let each shadow-server check its records while the guest runs; one that
+    /// finds a mistake ends with its guest.
+    #[arg(long)]
+    pub audit: bool,
     /// Consent and verbosity.
     #[command(flatten)]
     pub consent: ConsentArgs,

@@ -8,8 +8,8 @@ use protocol::counters::{CAPACITY, Counter};
 use system::address_map::COUNTERS;
 
 fn page() -> &'static [AtomicU64; CAPACITY] {
-    // SAFETY: the builder maps a page of zeros there, for good, which only
-    // this process writes; atomics have no invalid values.
+    // SAFETY: the builder maps a page of zeros there, for good, whose
+    // first words only this function writes; atomics have no invalid values.
     unsafe { &*(COUNTERS as *const [AtomicU64; CAPACITY]) }
 }
 
@@ -19,4 +19,9 @@ pub fn count(counter: impl Counter) {
     // Counters are fewer than the page holds, which `counters!` asserts.
     let word = &page()[counter.index() % CAPACITY];
     word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// How many of `counter` were counted.
+pub fn counted(counter: impl Counter) -> u64 {
+    page()[counter.index() % CAPACITY].load(Ordering::Relaxed)
 }

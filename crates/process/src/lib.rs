@@ -10,5 +10,5 @@ mod counters;
 mod start;
 
 pub use clock::ticks;
-pub use counters::count;
+pub use counters::{count, counted};
 pub use start::start;

@@ -4,8 +4,11 @@
 //! index of each counter is its number below, its name is what people and
 //! `--json` see.
 
-/// Most counters in a page.
-pub const CAPACITY: usize = 512;
+/// Most counters that a process counts in its page.
+pub const CAPACITY: usize = 64;
+/// In a shadow-server's page: the word where those of the shadow MMU begin, in
+/// the order of `shadow_core::Counters::NAMES`.
+pub const SHADOW_MMU: usize = CAPACITY;
 
 /// A counter of some process.
 pub trait Counter: Copy {
@@ -63,6 +66,10 @@ counters! {
         Refused = "refused",
         /// seL4 invocations that failed.
         FailedInvocations = "failed_invocations",
+        /// Times a vCPU faulted again and again at one instruction and address.
+        NoProgress = "no_progress",
+        /// seL4 invocations on frames and paging objects.
+        Invocations = "invocations",
     }
 }
 

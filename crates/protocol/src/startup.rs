@@ -35,6 +35,10 @@ pub struct Startup {
     pub read_only_count: u32,
     /// Priority of the guest's processes and vCPUs.
     pub priority: u32,
+    /// Records of page faults that fit in the pages at [`system::address_map::TRACE`].
+    pub trace: u32,
+    /// Records to check after each message.
+    pub audit: u32,
     /// Memory that the guest must not write.
     pub read_only: [GpaRange; MAX_READ_ONLY],
     /// Where the first vCPU starts.

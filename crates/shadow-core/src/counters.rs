@@ -1,14 +1,25 @@
 //! Event counters.
+//!
+//! They lie in lent memory as an array of words, so that somebody else can read
+//! them while the shadow MMU works, or after its end.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Event counters, by Xen's names (`shadow_…`) where the event is the same.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+        )]
+        #[repr(C)]
         pub struct Counters {
             $($(#[$doc])* pub $name: u64,)*
         }
 
         impl Counters {
+            /// Their names, in the order of the words.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
             /// Names and values, in the order of the fields.
             pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name)),*].into_iter()

@@ -47,6 +47,7 @@ mod resync;
 mod spaces;
 mod storage;
 mod tables;
+mod trace;
 mod tracking;
 mod walk;
 
@@ -62,4 +63,5 @@ pub use origin::{Origin, Rights};
 pub use out_of_sync::{OOS_FIXUPS, OOS_PAGES};
 pub use policy::{Defect, Policy, Promotion};
 pub use storage::{Pools, PoolsError, Storage};
+pub use trace::{FaultRecord, Trace};
 pub use walk::{GuestWalk, WALK_ATTEMPTS, WalkFailure, walk};

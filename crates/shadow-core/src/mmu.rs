@@ -30,7 +30,7 @@ pub struct ShadowMmu<'a, const PAGES: usize = OOS_PAGES, const FIXUPS: usize = O
     pub(crate) oos: OutOfSync<'a, PAGES, FIXUPS>,
     pub(crate) policy: Policy,
     pub(crate) last: LastPath,
-    pub(crate) counters: Counters,
+    pub(crate) counters: &'a mut Counters,
 }
 
 /// A leaf that is mapped.
@@ -51,7 +51,9 @@ pub struct LiveLeaf {
 impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
     /// An empty shadow. The spare copy of every frame exists and is unmapped,
     /// extra slots are empty, and all paging objects are unmapped.
-    pub fn new(storage: Storage<'a>, policy: Policy) -> Self {
+    ///
+    /// Events are added to `counters`, which nobody else writes.
+    pub fn new(storage: Storage<'a>, counters: &'a mut Counters, policy: Policy) -> Self {
         let frames = Frames::new(storage.frames);
         let copies = Copies::new(storage.copies, frames.len() as u32);
         Self {
@@ -62,7 +64,7 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
             oos: OutOfSync::new(storage.snapshots),
             policy,
             last: LastPath::NONE,
-            counters: Counters::default(),
+            counters,
         }
     }
 
@@ -74,7 +76,7 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
 
     /// Event counters since the start.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        self.counters
     }
 
     /// What `space` shadows: the guest root and the view.

@@ -26,6 +26,10 @@ pub const BOUNCE: u64 = 0x4001_0000;
 pub const BOUNCE_PAGES: u64 = 4;
 /// Bytes of the bounce area: the most that one guest read or write moves.
 pub const BOUNCE_BYTES: u64 = BOUNCE_PAGES * 4096;
+/// Records of page faults (shadow-server only), read-write, zeroed.
+pub const TRACE: u64 = 0x5000_0000;
+/// Most records of page faults.
+pub const MAX_TRACE: u32 = 65_536;
 /// Metadata of the shadow MMU (shadow-server only), read-write, zeroed.
 pub const METADATA: u64 = 0x8000_0000;
 /// Most bytes of metadata.
@@ -40,7 +44,14 @@ pub const WINDOW_LIMIT: u64 = 0x1_0000_0000;
 pub const MAX_VCPUS: usize = 8;
 
 const _: () = assert!(VCPU_STATE + 4096 * MAX_VCPUS as u64 <= BOUNCE - 4096);
-const _: () = assert!(BOUNCE + BOUNCE_BYTES < METADATA);
+const _: () = assert!(BOUNCE + BOUNCE_BYTES < TRACE);
+const _: () = assert!(TRACE + trace_bytes(MAX_TRACE) < METADATA);
+
+/// Bytes of the pages that hold `records` records of page faults.
+pub const fn trace_bytes(records: u32) -> u64 {
+    const RECORD: u64 = 64;
+    (records as u64 * RECORD).next_multiple_of(4096)
+}
 
 /// A region of the map, for documentation and crash reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +65,7 @@ pub struct Region {
 }
 
 /// All regions in ascending order.
-pub const REGIONS: [Region; 9] = [
+pub const REGIONS: [Region; 10] = [
     Region {
         name: "image",
         start: IMAGE,
@@ -89,6 +100,11 @@ pub const REGIONS: [Region; 9] = [
         name: "bounce area",
         start: BOUNCE,
         end: BOUNCE + BOUNCE_BYTES,
+    },
+    Region {
+        name: "trace",
+        start: TRACE,
+        end: TRACE + trace_bytes(MAX_TRACE),
     },
     Region {
         name: "metadata",

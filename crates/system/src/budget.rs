@@ -4,6 +4,7 @@
 //! cannot fit, early and with names. It errs towards too much by the slack in
 //! [`FIXED`] and [`PROCESS_OVERHEAD`].
 
+use crate::address_map;
 use crate::compile::{GuestPayload, Programs};
 use crate::cspace::{Pools, ServerSlots, driver, vmm};
 use crate::manifest::{DEFAULT_GUEST_MEMORY, Diagnostics, Problem, System};
@@ -98,7 +99,8 @@ impl Budget {
             ("archive".to_owned(), archive),
         ];
         for (guest, memory) in system.guests.iter().zip(memory) {
-            let bytes = memory + guest_overhead(&guest.pools(memory)) + server + vmm;
+            let trace = address_map::trace_bytes(guest.shadow.trace);
+            let bytes = memory + trace + guest_overhead(&guest.pools(memory)) + server + vmm;
             shares.push((format!("guest `{}`", guest.name), bytes));
         }
         Self { shares, archive }
@@ -160,6 +162,8 @@ mod tests {
             tables: tables[i],
             spaces: spaces[i],
             extra_copies: extra_copies[i],
+            trace: 0,
+            audit: 0,
         })
     }
 

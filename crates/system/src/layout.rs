@@ -170,6 +170,10 @@ fn region_words(name: &str) -> Option<(&'static str, &'static str)> {
             "shadow-server, vmm",
             "read-write; shared by the two for bulk data",
         ),
+        "trace" => (
+            "shadow-server",
+            "read-write; what became of the latest page faults, if a manifest asks for it",
+        ),
         "metadata" => ("shadow-server", "read-write; the records of the shadow MMU"),
         "guest window" => (
             "shadow-server",

@@ -116,7 +116,7 @@ pub const MANIFEST: &str = r#"
     [[guest]]
     name = "two"
     build = "guests/hello"
-    shadow = { tables = 100, spaces = 4, extra-copies = 10 }
+    shadow = { tables = 100, spaces = 4, extra-copies = 10, trace = 100, audit = 7 }
     [[inject]]
     guest = "two"
     process = "vmm"

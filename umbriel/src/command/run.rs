@@ -15,6 +15,7 @@ use crate::compose;
 use crate::error::{Error, Result};
 use crate::machine::{self, Limits, Observer, Outcome};
 use crate::output::backtrace;
+use crate::output::counters;
 use crate::output::json::{self, JsonLines};
 use crate::output::record::{Content, Record};
 use crate::output::screen::Screen;
@@ -29,7 +30,8 @@ use crate::tools::Need;
 /// # Errors
 /// What the failing step said.
 pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
-    let loaded = compose::load(repository, &args.system)?;
+    let mut loaded = compose::load(repository, &args.system)?;
+    look_inside(&mut loaded.system, args);
     if args.print_manifest {
         text::print(&loaded.system.to_toml())?;
         return Ok(0);
@@ -68,10 +70,14 @@ pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
         .map(|guest| guest.name.as_str())
         .collect();
     if args.json {
-        let mut lines = JsonLines::new(stdout().lock());
+        let mut lines = Lines {
+            json: JsonLines::new(stdout().lock()),
+            without_trace: args.trace.is_some(),
+        };
         let outcome = machine::run(&machine, limits, &mut lines)?;
         let status = conclude(&outcome, &names);
-        lines.finish(&outcome, &names, status)?;
+        lines.finish(&outcome, &names, status, args.counters)?;
+        write_trace(args, &outcome)?;
         return Ok(status);
     }
     let mut people = People {
@@ -81,7 +87,52 @@ pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
     };
     let outcome = machine::run(&machine, limits, &mut people)?;
     people.screen.finish()?;
+    write_trace(args, &outcome)?;
+    if args.counters {
+        for name in &names {
+            let counters = counters::of_guest(&outcome.records, name);
+            text::print(&(counters::table(name, &counters).join("\n") + "\n"))?;
+        }
+    }
     Ok(conclude(&outcome, &names))
+}
+
+/// Records of page faults that `--trace` keeps if the manifest does not say.
+const TRACED: u32 = 4096;
+/// Records that `--audit` checks after each message if the manifest does not say.
+const AUDITED: u32 = 64;
+
+/// Lets the servers keep what the options ask for.
+fn look_inside(system: &mut System, args: &RunArgs) {
+    for guest in &mut system.guests {
+        if args.trace.is_some() && guest.shadow.trace == 0 {
+            guest.shadow.trace = TRACED;
+        }
+        if args.audit && guest.shadow.audit == 0 {
+            guest.shadow.audit = AUDITED;
+        }
+    }
+}
+
+/// Writes what became of the latest page faults, by guest and in their order.
+fn write_trace(args: &RunArgs, outcome: &Outcome) -> Result<()> {
+    let Some(path) = &args.trace else {
+        return Ok(());
+    };
+    let mut traced: Vec<_> = outcome
+        .records
+        .iter()
+        .filter(|record| record.is_trace())
+        .collect();
+    traced.sort_by_key(|record| {
+        let guest = record.value["guest"].as_str().unwrap_or_default();
+        (guest, record.value["number"].as_u64())
+    });
+    let lines: String = traced
+        .iter()
+        .map(|record| format!("{}\n", record.value))
+        .collect();
+    std::fs::write(path, lines).map_err(Error::io("write", path))
 }
 
 fn timeout(seconds: Option<f64>) -> Result<Option<Duration>> {
@@ -213,23 +264,43 @@ impl<W: Write> Observer for People<'_, W> {
     }
 }
 
-impl<W: Write> Observer for JsonLines<W> {
+/// Shows a machine to a program.
+struct Lines<W> {
+    json: JsonLines<W>,
+    /// Page faults go to a file.
+    without_trace: bool,
+}
+
+impl<W: Write> Observer for Lines<W> {
     fn piece(&mut self, piece: &Piece) {
-        self.push(piece);
+        self.json.push(piece);
     }
 
     fn record(&mut self, record: &Record) {
-        self.write(&record.value);
+        if !(self.without_trace && record.is_trace()) {
+            self.json.write(&record.value);
+        }
     }
 }
 
-impl<W: Write> JsonLines<W> {
-    fn finish(&mut self, outcome: &Outcome, names: &[&str], status: u8) -> Result<()> {
-        self.flush_lines();
-        self.write(&json::run(outcome.end, status));
+impl<W: Write> Lines<W> {
+    fn finish(
+        &mut self,
+        outcome: &Outcome,
+        names: &[&str],
+        status: u8,
+        with_counters: bool,
+    ) -> Result<()> {
+        self.json.flush_lines();
+        self.json.write(&json::run(outcome.end, status));
         for name in names {
-            self.write(&json::guest(name, outcome.guests.get(*name)));
+            let mut end = json::guest(name, outcome.guests.get(*name));
+            if with_counters {
+                let counters = counters::of_guest(&outcome.records, name);
+                end["counters"] = counters::json(&counters);
+            }
+            self.json.write(&end);
         }
-        self.result().map_err(Error::from)
+        self.json.result().map_err(Error::from)
     }
 }

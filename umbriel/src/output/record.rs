@@ -15,6 +15,13 @@ pub struct Record {
     pub content: Content,
 }
 
+impl Record {
+    /// Whether it tells of one page fault.
+    pub fn is_trace(&self) -> bool {
+        self.value["record"] == "trace"
+    }
+}
+
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case")]

@@ -48,6 +48,9 @@ pub struct Expected {
     /// the given value.
     #[serde(default)]
     pub record: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// The least that a guest's processes count, by guest and `PROCESS.COUNTER`.
+    #[serde(default)]
+    pub counters: BTreeMap<String, BTreeMap<String, u64>>,
     /// Control records that must not come.
     #[serde(default)]
     pub no_record: Vec<serde_json::Map<String, serde_json::Value>>,

@@ -1,8 +1,11 @@
 //! Compares what a machine did with what was expected.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::machine::Outcome;
+use crate::output::counters;
 use crate::output::escape::escape;
 use crate::output::status::GuestEnd;
 use crate::output::streams::MACHINE;
@@ -48,6 +51,11 @@ pub fn problems(expected: &Expected, outcome: &Outcome, status: u8) -> Vec<Strin
             problems.push(format!("there is the control record {}", record.value));
         }
     }
+    for (guest, wanted) in &expected.counters {
+        let found = counters::of_guest(&outcome.records, guest);
+        problems.extend(counter_problems(guest, wanted, &found));
+    }
+    problems.extend(stuck(outcome));
     problems.extend(
         outcome
             .malformed
@@ -85,6 +93,39 @@ fn output_problems(name: &str, expected: &Output, stream: &[u8]) -> Vec<String> 
     let numbers = expected.number.iter();
     problems.extend(numbers.filter_map(|number| number_problem(name, number, &text)));
     problems
+}
+
+/// Counters of a guest that are too small.
+fn counter_problems(
+    guest: &str,
+    wanted: &BTreeMap<String, u64>,
+    found: &counters::Counters,
+) -> Vec<String> {
+    let find = |name: &str| {
+        let (process, counter) = name.split_once('.')?;
+        found.get(process)?.get(counter).copied()
+    };
+    let problem = |(name, at_least): (&String, &u64)| match find(name) {
+        None => Some(format!("{guest} has no counter {name}")),
+        Some(found) if found < *at_least => Some(format!(
+            "{guest} counts {found} of {name}, less than {at_least}"
+        )),
+        Some(_) => None,
+    };
+    wanted.iter().filter_map(problem).collect()
+}
+
+/// Guests with a vCPU that faulted on without getting anywhere, which no test
+/// allows.
+fn stuck(outcome: &Outcome) -> Vec<String> {
+    let problem = |guest: &String| {
+        let counters = counters::of_guest(&outcome.records, guest);
+        let times = *counters.get("shadow-server")?.get("no_progress")?;
+        (times > 0).then(|| {
+            format!("a vCPU of {guest} was stuck at one instruction and address {times} times")
+        })
+    };
+    outcome.guests.keys().filter_map(problem).collect()
 }
 
 /// Why the number that follows a text is not within its bounds.
@@ -231,6 +272,19 @@ mod tests {
             &json!({"record": "crash", "counters": {"heal": 1}})
         ));
         assert!(!agrees(wanted, &json!({"record": "crash"})));
+    }
+
+    #[test]
+    fn counters_keep_to_their_least() {
+        let wanted = BTreeMap::from([("shadow-server.unsync".to_owned(), 2)]);
+        let counts = |unsync| {
+            let values = BTreeMap::from([("unsync".to_owned(), unsync)]);
+            counters::Counters::from([("shadow-server".to_owned(), values)])
+        };
+        assert!(counter_problems("a", &wanted, &counts(2)).is_empty());
+        assert!(counter_problems("a", &wanted, &counts(1))[0].contains("counts 1"));
+        let nothing = counters::Counters::new();
+        assert!(counter_problems("a", &wanted, &nothing)[0].contains("no counter"));
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Machine {
             Storage::carve(zerocopy::IntoBytes::as_mut_bytes(words), pools).expect("fits");
         let mut machine = Self {
             ram: Ram::new(pools.frames.into()),
-            mmu: ShadowMmu::new(storage, policy),
+            mmu: ShadowMmu::new(storage, Box::leak(Box::default()), policy),
             kernel: Kernel::new(&pools),
             cpu: PagingContext {
                 vcpu: VcpuId::BOOT,

@@ -4,7 +4,7 @@
 //! that its arithmetic relies on stands here. Bounds of tables and bytes are
 //! checked before, in [`super::archive`].
 
-use crate::address_map::{IMAGE, IMAGE_END, MAX_VCPUS, METADATA_LIMIT, WINDOW_LIMIT};
+use crate::address_map::{IMAGE, IMAGE_END, MAX_TRACE, MAX_VCPUS, METADATA_LIMIT, WINDOW_LIMIT};
 
 use super::{
     Archive, ArchiveError, GUEST_PRIORITIES, GpaRange, Guest, Injection, Load, MAX_GUESTS,
@@ -126,6 +126,7 @@ fn guest(guest: &Guest) -> Result {
         guest.read_only.count as usize <= MAX_READ_ONLY,
         "read-only ranges fit the startup page",
     )?;
+    rule(guest.trace <= MAX_TRACE, "traces fit their region")?;
     rule(
         guest.metadata_bytes <= METADATA_LIMIT,
         "metadata fits its region",

@@ -206,14 +206,19 @@ pub struct Guest {
     pub vcpus: u32,
     /// seL4 priority of its vCPUs and servers, one of [`GUEST_PRIORITIES`].
     pub priority: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Records of page faults that its server keeps, at most
+    /// [`crate::address_map::MAX_TRACE`].
+    pub trace: u32,
     /// Bytes of RAM, from guest-physical 0; a multiple of 4 KiB.
     pub memory_bytes: u64,
     /// Bytes of shadow MMU metadata that its server needs.
     pub metadata_bytes: u64,
     /// What its server owns.
     pub pools: Pools,
+    /// Records that its server checks after each message.
+    pub audit: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Index of its first [`Load`] and how many.
     pub loads: Table,
     /// Index of its first read-only [`GpaRange`] and how many.

@@ -47,6 +47,8 @@ pub(super) struct GuestEntry {
     pub(super) tables: Option<Spanned<u64>>,
     pub(super) spaces: Option<Spanned<u64>>,
     pub(super) extra_copies: Option<Spanned<u64>>,
+    pub(super) trace: Option<Spanned<u64>>,
+    pub(super) audit: Option<Spanned<u64>>,
 }
 
 /// An `[[inject]]`.
@@ -284,12 +286,16 @@ fn guest(
         tables: None,
         spaces: None,
         extra_copies: None,
+        trace: None,
+        audit: None,
         prefix,
     };
     if let Some(shadow) = entries.table("shadow", report) {
         guest.tables = shadow.integer("tables", report);
         guest.spaces = shadow.integer("spaces", report);
         guest.extra_copies = shadow.integer("extra-copies", report);
+        guest.trace = shadow.integer("trace", report);
+        guest.audit = shadow.integer("audit", report);
     }
     guest
 }

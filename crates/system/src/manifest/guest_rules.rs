@@ -115,6 +115,8 @@ impl Rules<'_> {
                 tables: number(&entry.tables, shadow.tables),
                 spaces: number(&entry.spaces, shadow.spaces),
                 extra_copies: number(&entry.extra_copies, shadow.extra_copies),
+                trace: number(&entry.trace, shadow.trace),
+                audit: number(&entry.audit, shadow.audit),
             },
             source_at,
             spaces_at: entry.spaces.as_ref().map(|spaces| spaces.at),

@@ -101,6 +101,10 @@ pub struct Shadow {
     pub spaces: u32,
     /// Frame-cap copies beyond one per frame.
     pub extra_copies: u32,
+    /// Records of page faults that are kept.
+    pub trace: u32,
+    /// Records that are checked after each message.
+    pub audit: u32,
 }
 
 impl Default for Shadow {
@@ -109,6 +113,8 @@ impl Default for Shadow {
             tables: 512,
             spaces: 16,
             extra_copies: 1024,
+            trace: 0,
+            audit: 0,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every key of a manifest: the reader, the suggestions for unknown keys and
 //! the reference in `docs/manifest.md` all come from these tables.
 
+use crate::address_map::MAX_TRACE;
 use crate::compiled::GUEST_PRIORITIES;
 
 /// The schema number that this reader understands.
@@ -247,6 +248,26 @@ pub static SHADOW: Section = Section {
             },
             default: "1024",
             doc: "Mappings of frames beyond the one that every frame has, shared by all frames.",
+        },
+        Key {
+            name: "trace",
+            kind: Kind::Integer {
+                min: 0,
+                max: MAX_TRACE as u64,
+                why: "the records of page faults have a region of 4 MiB",
+            },
+            default: "0",
+            doc: "Records of the latest page faults that are kept; see `run --trace`.",
+        },
+        Key {
+            name: "audit",
+            kind: Kind::Integer {
+                min: 0,
+                max: 65_536,
+                why: "the guest waits while its server checks",
+            },
+            default: "0",
+            doc: "Records of the server that are checked after each message; see `run --audit`.",
         },
     ],
 };

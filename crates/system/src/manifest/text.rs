@@ -49,6 +49,8 @@ struct ShadowText {
     tables: u32,
     spaces: u32,
     extra_copies: u32,
+    trace: u32,
+    audit: u32,
 }
 
 #[derive(Serialize)]
@@ -83,6 +85,8 @@ impl<'s> GuestText<'s> {
                 tables: guest.shadow.tables,
                 spaces: guest.shadow.spaces,
                 extra_copies: guest.shadow.extra_copies,
+                trace: guest.shadow.trace,
+                audit: guest.shadow.audit,
             }),
             ..Self::default()
         };
