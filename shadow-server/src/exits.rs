@@ -21,9 +21,9 @@ pub fn answer(reply: cap::Endpoint, words: exit::Words) {
     reply.send_with_mrs(info, words);
 }
 
-/// The exit of the CPU, as the vmm sees it; `Err` if no platform serves it.
-pub fn of_cpu(exit: vcpu::Exit) -> Result<exit::Exit, vcpu::Exit> {
-    Ok(match exit {
+/// The exit of the CPU, as the vmm sees it.
+pub const fn of_cpu(exit: vcpu::Exit) -> exit::Exit {
+    match exit {
         vcpu::Exit::PortOut { port, size, value } => exit::Exit::PortOut {
             port,
             size,
@@ -36,8 +36,7 @@ pub fn of_cpu(exit: vcpu::Exit) -> Result<exit::Exit, vcpu::Exit> {
         vcpu::Exit::Halt { interrupts_enabled } => exit::Exit::Halt {
             interruptible: interrupts_enabled,
         },
-        vcpu::Exit::Cpuid { .. } => return Err(exit),
-    })
+    }
 }
 
 /// Adds to a 32-bit `out` the two words that its value points to, which saves

@@ -7,7 +7,7 @@ use protocol::exit::{self, Completion};
 use protocol::request::Request;
 use protocol::startup::Startup;
 use sel4::runtime::StartupPage;
-use sel4::{Fault, MessageInfo, RecvWithMRs, cap, fault, ipc_buffer};
+use sel4::{Fault, RecvWithMRs, cap, fault, ipc_buffer};
 use shadow_core::{Access, FaultOutcome, Policy, ShadowMmu, Storage, Trace, VcpuId};
 use system::address_map::MAX_VCPUS;
 use system::cspace;
@@ -38,6 +38,9 @@ enum Release {
     /// By answering the exception that was just received; the answer sets the
     /// first three registers. Cheaper by half.
     Reply,
+    /// By answering the unknown system call that was just received; the answer
+    /// sets all registers but the bases.
+    ReplyAll,
     /// By writing its registers.
     Write,
 }
@@ -181,8 +184,9 @@ impl Server {
                 )
             }
             Some(Fault::UnknownSyscall(fault)) => {
-                self.vcpus[index].stopped_at([fault.rip, fault.rsp, fault.rflags]);
-                self.trap(index, Trap::SoftwareInterrupt, Release::Write)
+                self.vcpus[index].stopped_with(&fault);
+                let trap = Trap::of_unknown_system_call(fault.syscall, fault.rax, fault.rdx);
+                self.trap(index, trap, Release::ReplyAll)
             }
             // A thread without an IPC buffer makes no system calls, so it
             // cannot send or raise anything else (kernel edit E8).
@@ -291,10 +295,9 @@ impl Server {
         }
         match outcome {
             Outcome::Resume => self.resume(index, release),
-            Outcome::Exit(exit) => match exits::of_cpu(exit) {
-                Ok(exit) => self.exit(index, Stop::Exit(exit), Waiting::Instruction),
-                Err(_) => self.give_up(index),
-            },
+            Outcome::Exit(exit) => {
+                self.exit(index, Stop::Exit(exits::of_cpu(exit)), Waiting::Instruction)
+            }
             Outcome::Shutdown(fault) => self.exit(index, Stop::Shutdown(fault), Waiting::Nothing),
         }
     }
@@ -326,11 +329,13 @@ impl Server {
             .paging
             .activate(&context)
             .is_ok_and(|space| vcpu.thread.enter(space, &self.paging.caps).is_ok());
-        if entered
-            && release == Release::Reply
-            && let Some(words) = vcpu.thread.answer(&vcpu.registers)
-        {
-            return Next::Reply((MessageInfo::new(0, 0, 0, 3), words));
+        let answer = match release {
+            Release::Reply if entered => vcpu.thread.answer(&vcpu.registers),
+            Release::ReplyAll if entered => vcpu.thread.answer_all(&vcpu.registers),
+            _ => None,
+        };
+        if let Some(answer) = answer {
+            return Next::Reply(answer);
         }
         if entered && vcpu.thread.resume(&vcpu.registers).is_ok() {
             return Next::Receive;

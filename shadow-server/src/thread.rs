@@ -4,16 +4,19 @@
 //! kernel's: RIP, RSP and RFLAGS first, then RAX RBX RCX RDX RSI …, the two
 //! bases last. `loaded` says how many of them are known to equal the thread's.
 
-use sel4::{CNodeCapData, CPtr, UserContext, cap};
+use sel4::{CNodeCapData, CPtr, MessageInfo, UserContext, cap, fault, ipc_buffer};
 use shadow_core::SpaceId;
 use system::cspace::{self, ServerSlots};
 use vcpu::{RegisterSet, Registers};
 use zerocopy::FromZeros;
 
 use crate::caps::Caps;
+use crate::requests::Answer;
 
 /// Registers that a fault message or three words of a read bring.
 const FIRST: usize = 3;
+/// Registers that the message of an unknown system call brings: all but the bases.
+const GENERAL: usize = 18;
 
 /// The registers as words, in place: copies of all twenty cost more than what
 /// most traps do with them.
@@ -57,6 +60,35 @@ impl Thread {
         self.loaded = FIRST;
     }
 
+    /// The thread stopped, and its fault message brought all but the bases.
+    pub fn stopped_with(&mut self, registers: &mut Registers, fault: &fault::UnknownSyscall) {
+        for known in [&mut self.has, registers] {
+            *known = Registers {
+                rip: fault.rip,
+                rsp: fault.rsp,
+                rflags: fault.rflags,
+                rax: fault.rax,
+                rbx: fault.rbx,
+                rcx: fault.rcx,
+                rdx: fault.rdx,
+                rsi: fault.rsi,
+                rdi: fault.rdi,
+                rbp: fault.rbp,
+                r8: fault.r8,
+                r9: fault.r9,
+                r10: fault.r10,
+                r11: fault.r11,
+                r12: fault.r12,
+                r13: fault.r13,
+                r14: fault.r14,
+                r15: fault.r15,
+                fs_base: known.fs_base,
+                gs_base: known.gs_base,
+            };
+        }
+        self.loaded = GENERAL;
+    }
+
     /// The thread stopped, and nothing is known of its registers.
     pub fn stopped(&mut self) {
         self.loaded = 0;
@@ -88,15 +120,41 @@ impl Thread {
             .map_or(0, |last| last + 1)
     }
 
-    /// RIP, RSP and RFLAGS for an answer that lets the thread run on, if no
-    /// other register has changed.
-    pub fn answer(&self, registers: &Registers) -> Option<[u64; 4]> {
-        (self.changed(registers) <= FIRST).then_some([
-            registers.rip,
-            registers.rsp,
-            registers.rflags,
-            0,
-        ])
+    /// The answer to an exception that lets the thread run on, if only RIP, RSP
+    /// and RFLAGS have changed.
+    pub fn answer(&self, registers: &Registers) -> Option<Answer> {
+        let words = [registers.rip, registers.rsp, registers.rflags, 0];
+        (self.changed(registers) <= FIRST).then_some((MessageInfo::new(0, 0, 0, FIRST), words))
+    }
+
+    /// The answer to an unknown system call that lets the thread run on, if no
+    /// base has changed.
+    pub fn answer_all(&self, registers: &Registers) -> Option<Answer> {
+        if self.loaded < GENERAL || self.changed(registers) > GENERAL {
+            return None;
+        }
+        let answer = fault::UnknownSyscall {
+            rip: registers.rip,
+            rsp: registers.rsp,
+            rflags: registers.rflags,
+            rax: registers.rax,
+            rbx: registers.rbx,
+            rcx: registers.rcx,
+            rdx: registers.rdx,
+            rsi: registers.rsi,
+            rdi: registers.rdi,
+            rbp: registers.rbp,
+            r8: registers.r8,
+            r9: registers.r9,
+            r10: registers.r10,
+            r11: registers.r11,
+            r12: registers.r12,
+            r13: registers.r13,
+            r14: registers.r14,
+            r15: registers.r15,
+            syscall: 0,
+        };
+        Some(answer.stage_reply(ipc_buffer()))
     }
 
     /// Lets the thread run on with `registers`.

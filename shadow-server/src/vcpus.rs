@@ -1,5 +1,6 @@
 //! The guest's vCPUs: state, thread, and what they wait for.
 
+use sel4::fault;
 use shadow_core::{PagingContext, VcpuId};
 use system::cspace::ServerSlots;
 use vcpu::{Registers, VcpuState};
@@ -96,6 +97,11 @@ impl Vcpu {
     /// Its thread stopped, and its fault message said where.
     pub fn stopped_at(&mut self, first: [u64; 3]) {
         self.thread.stopped_at(&mut self.registers, first);
+    }
+
+    /// Its thread stopped, and its fault message brought all general registers.
+    pub fn stopped_with(&mut self, fault: &fault::UnknownSyscall) {
+        self.thread.stopped_with(&mut self.registers, fault);
     }
 
     /// Its paging state.

@@ -95,12 +95,14 @@ pub enum Operation {
     Rdmsr,
     Wrmsr,
     Rdpmc,
+    Rdtsc,
     Rdtscp,
     Cpuid,
     Monitor,
     Mwait,
     Xgetbv,
     Xsetbv,
+    Invpcid,
     Ud2,
     Syscall,
     Sysenter,
@@ -200,6 +202,27 @@ pub enum Operation {
         width: Width,
         memory: Memory,
     },
+    PushFlags {
+        width: Width,
+    },
+    PopFlags {
+        width: Width,
+    },
+    Lar {
+        register: u8,
+        width: Width,
+        source: Rm,
+    },
+    Lsl {
+        register: u8,
+        width: Width,
+        source: Rm,
+    },
+    /// VERR, or VERW if `write`.
+    Verify {
+        source: Rm,
+        write: bool,
+    },
     In {
         size: u8,
         port: Port,
@@ -229,13 +252,21 @@ impl Operation {
             | Self::Int { .. }
             | Self::Iret { .. }
             | Self::FarReturn { .. }
+            | Self::PushFlags { .. }
+            | Self::PopFlags { .. }
             | Self::Ud2 => RegisterSet::First,
             // Not RDMSR: FS and GS bases are registers here.
-            Self::In { .. } | Self::Out { .. } | Self::Cpuid => RegisterSet::Low,
+            Self::In { .. } | Self::Out { .. } | Self::Cpuid | Self::Rdtsc => RegisterSet::Low,
             Self::MovFromControl { register, .. } | Self::MovToControl { register, .. } => {
                 RegisterSet::Through(*register)
             }
             Self::Invlpg { memory } => RegisterSet::of_address(memory),
+            // RCX and R11.
+            Self::Syscall | Self::Sysret { .. } => RegisterSet::Through(11),
+            Self::MovFromSegment {
+                target: Rm::Register(register),
+                ..
+            } => RegisterSet::Through(*register),
             _ => RegisterSet::All,
         }
     }

@@ -195,7 +195,8 @@ fn push_frame(
     machine: &mut impl Machine,
 ) -> Result<u64, Fault> {
     let mut rflags = state.guest_rflags(registers);
-    if event.pushes_resume_flag() {
+    let interrupt = matches!(event.source, Source::Interrupt);
+    if event.pushes_resume_flag() || interrupt && state.resumes(registers) {
         rflags |= Rflags::RF.bits();
     }
     let rip = match event.source {

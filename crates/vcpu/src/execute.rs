@@ -3,9 +3,11 @@
 //! Each instruction checks everything that can fault before it changes
 //! anything. RIP is moved by the caller, except by far transfers.
 
+mod access_rights;
 mod control;
 mod debug;
 mod descriptor_tables;
+mod flags;
 mod msr;
 mod port;
 mod segments;
@@ -14,14 +16,14 @@ mod transfer;
 
 pub(crate) use debug::DR7_GD;
 
-use x86::Rflags;
+use x86::{Cr4, Rflags};
 
 use crate::decode::{Memory, Operation, Rm, Width};
 use crate::exit::{Completion, Exit, PendingExit, PendingKind};
 use crate::fault::Fault;
 use crate::machine::Machine;
-use crate::memory;
 use crate::{Registers, VcpuState};
+use crate::{cpuid, memory};
 
 /// How an instruction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,7 @@ impl<M: Machine> Cpu<'_, M> {
             Operation::Swapgs => self.swapgs(),
             Operation::Rdmsr => self.rdmsr(),
             Operation::Wrmsr => self.wrmsr(),
+            Operation::Rdtsc => self.rdtsc(),
             Operation::Cpuid => Ok(self.cpuid()),
             Operation::Syscall => self.syscall(),
             Operation::Sysret { long } => self.sysret(long),
@@ -108,17 +111,31 @@ impl<M: Machine> Cpu<'_, M> {
                 width,
                 memory,
             } => self.load_far_pointer(segment, register, width, memory),
+            Operation::PushFlags { width } => self.push_flags(width),
+            Operation::PopFlags { width } => self.pop_flags(width),
+            Operation::Lar {
+                register,
+                width,
+                source,
+            } => self.load_access_rights(register, width, source),
+            Operation::Lsl {
+                register,
+                width,
+                source,
+            } => self.load_segment_limit(register, width, source),
+            Operation::Verify { source, write } => self.verify(source, write),
             Operation::In { size, port } => self.port_in(size, port),
             Operation::Out { size, port } => self.port_out(size, port),
             Operation::Ins(step) => self.ins(step),
             Operation::Outs(step) => self.outs(step),
-            // SYSENTER needs IA32_SYSENTER_CS, which the platform does not
-            // have; there are no performance counters (SDM vol. 2).
-            Operation::Sysenter | Operation::Sysexit { .. } | Operation::Rdpmc => {
-                Err(Fault::GENERAL_PROTECTION)
-            }
-            // Not offered in CPUID, or their CR4 bits are not.
-            Operation::Rdtscp
+            // There are no performance counters (SDM vol. 2B).
+            Operation::Rdpmc => Err(Fault::GENERAL_PROTECTION),
+            // Not valid in long mode (AMD APM vol. 3, SYSENTER), not offered
+            // in CPUID, or their CR4 bits are not.
+            Operation::Sysenter
+            | Operation::Sysexit { .. }
+            | Operation::Invpcid
+            | Operation::Rdtscp
             | Operation::Monitor
             | Operation::Mwait
             | Operation::Xgetbv
@@ -177,15 +194,22 @@ impl<M: Machine> Cpu<'_, M> {
         Ok(Done::Exit(Exit::Halt { interrupts_enabled }, pending))
     }
 
-    fn cpuid(&self) -> Done {
-        let exit = Exit::Cpuid {
-            leaf: self.registers.rax as u32,
-            subleaf: self.registers.rcx as u32,
-        };
-        Done::Exit(
-            exit,
-            PendingExit::new(PendingKind::Cpuid, self.length, 0, 0),
-        )
+    fn cpuid(&mut self) -> Done {
+        let (number, subleaf) = (self.registers.rax as u32, self.registers.rcx as u32);
+        let [a, b, c, d] = cpuid::leaf(number, subleaf, &self.state.topology);
+        self.registers.rax = a.into();
+        self.registers.rbx = b.into();
+        self.registers.rcx = c.into();
+        self.registers.rdx = d.into();
+        Done::Next
+    }
+
+    /// SDM vol. 2B, RDTSC: the register that RDMSR reads too.
+    fn rdtsc(&self) -> Executed {
+        if self.state.cr4().contains(Cr4::TSD) && self.state.cpl() > 0 {
+            return Err(Fault::GENERAL_PROTECTION);
+        }
+        Ok(self.read_msr_by_exit(msr::TSC))
     }
 
     /// Linear address of a memory operand.
@@ -232,21 +256,14 @@ impl<M: Machine> Cpu<'_, M> {
                 return Err(Fault::Exception(vector, error_code as u16));
             }
             Completion::Value(value) => value,
-            Completion::Done | Completion::Cpuid { .. } => 0,
+            Completion::Done => 0,
         };
-        match (kind, completion) {
-            (PendingKind::Retire | PendingKind::Halt, _) => {}
-            (PendingKind::Accumulator, _) => self.registers.set_sized(0, pending.size, value),
-            (PendingKind::ReadMsr, _) => self.set_edx_eax(value),
-            (PendingKind::Cpuid, Completion::Cpuid { eax, ebx, ecx, edx }) => {
-                self.registers.rax = eax.into();
-                self.registers.rbx = ebx.into();
-                self.registers.rcx = ecx.into();
-                self.registers.rdx = edx.into();
-            }
-            (PendingKind::Cpuid, _) => {}
-            (PendingKind::Outs, _) => return Ok(self.finish_outs(pending)),
-            (PendingKind::Ins, _) => return self.finish_ins(pending, value),
+        match kind {
+            PendingKind::Retire | PendingKind::Halt => {}
+            PendingKind::Accumulator => self.registers.set_sized(0, pending.size, value),
+            PendingKind::ReadMsr => self.set_edx_eax(value),
+            PendingKind::Outs => return Ok(self.finish_outs(pending)),
+            PendingKind::Ins => return self.finish_ins(pending, value),
         }
         Ok(Done::Next)
     }

@@ -124,8 +124,8 @@ pub enum Exit {
         /// 1, 2 or 4.
         size: u8,
     },
-    /// RDMSR of a register that the CPU state does not hold. Completion:
-    /// [`Completion::Value`], or #GP(0).
+    /// RDMSR of a register of the platform: time and interrupt controller; or
+    /// RDTSC. Completion: [`Completion::Value`], or #GP(0).
     ReadMsr {
         /// MSR number.
         index: u32,
@@ -136,13 +136,6 @@ pub enum Exit {
         index: u32,
         /// EDX:EAX.
         value: u64,
-    },
-    /// CPUID. Completion: [`Completion::Cpuid`].
-    Cpuid {
-        /// EAX.
-        leaf: u32,
-        /// ECX.
-        subleaf: u32,
     },
     /// HLT; RIP is already behind it. The vCPU sleeps until an interrupt or
     /// [`Completion::Done`].
@@ -159,17 +152,6 @@ pub enum Completion {
     Done,
     /// The value read.
     Value(u64),
-    /// The four registers of a CPUID leaf.
-    Cpuid {
-        /// EAX.
-        eax: u32,
-        /// EBX.
-        ebx: u32,
-        /// ECX.
-        ecx: u32,
-        /// EDX.
-        edx: u32,
-    },
     /// The instruction raises this exception instead.
     Exception {
         /// Vector.
@@ -207,8 +189,6 @@ pub(crate) enum PendingKind {
     Accumulator = 2,
     /// Value to EDX:EAX.
     ReadMsr = 3,
-    /// Four registers.
-    Cpuid = 4,
     /// Step RSI and RCX.
     Outs = 5,
     /// Store, then step RDI and RCX.
@@ -246,7 +226,6 @@ impl PendingExit {
             1 => PendingKind::Retire,
             2 => PendingKind::Accumulator,
             3 => PendingKind::ReadMsr,
-            4 => PendingKind::Cpuid,
             5 => PendingKind::Outs,
             6 => PendingKind::Ins,
             7 => PendingKind::Halt,

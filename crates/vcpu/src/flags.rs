@@ -2,8 +2,9 @@
 //!
 //! The guest thread runs with IF=1 and IOPL=0, whatever the guest thinks. All
 //! other flags live in the real register, since unprivileged instructions
-//! change them without a trap. RF and VM are never kept: there are no
-//! instruction breakpoints and there is no virtual-8086 mode.
+//! change them without a trap. RF lasts for one instruction and is kept as an
+//! interrupt shadow is ([`VcpuState::RESUME`]); VM is never kept, since there
+//! is no virtual-8086 mode.
 
 use x86::Rflags;
 

@@ -325,7 +325,7 @@ fn settle(
     machine: &mut impl Machine,
     stepping: bool,
 ) -> Outcome {
-    if !state.in_interrupt_shadow(registers) {
+    if state.shadow_rip != registers.rip {
         state.interruptibility = 0;
     }
     if stepping {

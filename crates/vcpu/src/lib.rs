@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Guest memory, page tables and their caches are behind the trait
-//! [`Machine`]; ports, unknown MSRs, CPUID and sleeping are [`Exit`]s.
+//! [`Machine`]; ports, MSRs of the platform and sleeping are [`Exit`]s.
 //!
 //! Invariants:
 //! - An instruction that faults leaves state and registers as they were; one
@@ -39,6 +39,7 @@
 )]
 
 mod ahead;
+mod cpuid;
 mod decode;
 mod deliver;
 mod dump;
@@ -59,6 +60,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use cpuid::Topology;
 pub use decode::{
     Control, DecodeError, Instruction, MAX_LENGTH, Memory, Operation, Port, Rm, StringStep, Table,
     Width, decode,

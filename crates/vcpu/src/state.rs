@@ -4,6 +4,7 @@ use x86::{Cr0, Cr4, Efer, Gva, Rflags};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::Registers;
+use crate::cpuid::Topology;
 use crate::exit::PendingExit;
 use crate::machine::Privilege;
 use crate::segment::{Segment, SegmentName, TableRegister};
@@ -68,7 +69,7 @@ pub struct VcpuState {
     pub pat: u64,
     /// DR0 to DR7; 4 and 5 are unused.
     pub dr: [u64; 8],
-    /// [`VcpuState::SHADOW_STI`] and [`VcpuState::SHADOW_MOV_SS`].
+    /// [`VcpuState::SHADOW_STI`], [`VcpuState::SHADOW_MOV_SS`], [`VcpuState::RESUME`].
     pub interruptibility: u32,
     /// [`VcpuState::RUNNING`] or [`VcpuState::HALTED`].
     pub activity: u32,
@@ -76,17 +77,21 @@ pub struct VcpuState {
     pub shadow_rip: u64,
     /// The exit that awaits its completion.
     pub pending: PendingExit,
+    /// What CPUID says of the machine.
+    pub topology: Topology,
 }
 
 const _: () = assert!(size_of::<VcpuState>() <= 4096 && size_of::<VcpuState>().is_multiple_of(8));
 
 impl VcpuState {
     /// Version of this layout.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
     /// Interrupts wait for the instruction after STI.
     pub const SHADOW_STI: u32 = 1 << 0;
     /// Interrupts and debug traps wait for the instruction after MOV SS or POP SS.
     pub const SHADOW_MOV_SS: u32 = 1 << 1;
+    /// RFLAGS.RF is set. It lasts for one instruction, too.
+    pub const RESUME: u32 = 1 << 2;
     /// The vCPU executes instructions.
     pub const RUNNING: u32 = 0;
     /// The vCPU executed HLT and waits for an interrupt.
@@ -167,7 +172,13 @@ impl VcpuState {
     /// shields from interrupts. The guest may have run on without a trap, so
     /// the shadow is tied to its RIP.
     pub const fn in_interrupt_shadow(&self, registers: &Registers) -> bool {
-        self.interruptibility != 0 && self.shadow_rip == registers.rip
+        const SHADOWS: u32 = VcpuState::SHADOW_STI | VcpuState::SHADOW_MOV_SS;
+        self.interruptibility & SHADOWS != 0 && self.shadow_rip == registers.rip
+    }
+
+    /// Whether RF is set: an IRET set it, and RIP is where that went.
+    pub(crate) const fn resumes(&self, registers: &Registers) -> bool {
+        self.interruptibility & Self::RESUME != 0 && self.shadow_rip == registers.rip
     }
 
     /// Whether an external interrupt may be delivered now.

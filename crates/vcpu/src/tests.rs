@@ -1,10 +1,12 @@
 //! Tests of the whole CPU on a small machine, by topic.
 
+mod access_rights;
 mod ahead;
 mod boot;
 mod control;
 mod deliver;
 mod descriptor_tables;
+mod flags;
 mod lazy;
 mod msr;
 mod port;

@@ -47,6 +47,12 @@ fn one_byte(opcode: u8, cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded
                 },
             }
         }
+        0x9c => Operation::PushFlags {
+            width: prefixes.stack_width(),
+        },
+        0x9d => Operation::PopFlags {
+            width: prefixes.stack_width(),
+        },
         0xca => Operation::FarReturn {
             width: prefixes.width(),
             release: cursor.u16()?,
@@ -122,6 +128,22 @@ fn two_byte(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
     Ok(match cursor.u8()? {
         0x00 => return group6(cursor, prefixes),
         0x01 => return group7(cursor, prefixes),
+        opcode @ (0x02 | 0x03) => {
+            let modrm = ModRm::take(cursor, prefixes)?;
+            let (register, source) = (modrm.reg, modrm.rm);
+            match opcode {
+                0x02 => Operation::Lar {
+                    register,
+                    width,
+                    source,
+                },
+                _ => Operation::Lsl {
+                    register,
+                    width,
+                    source,
+                },
+            }
+        }
         0x05 => Operation::Syscall,
         0x06 => Operation::Clts,
         0x07 => Operation::Sysret {
@@ -153,12 +175,14 @@ fn two_byte(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
             Operation::MovToDebug { debug, register }
         }
         0x30 => Operation::Wrmsr,
+        0x31 => Operation::Rdtsc,
         0x32 => Operation::Rdmsr,
         0x33 => Operation::Rdpmc,
         0x34 => Operation::Sysenter,
         0x35 => Operation::Sysexit {
             long: prefixes.wide(),
         },
+        0x38 => return invpcid(cursor, prefixes),
         0xa1 => pop(SegmentName::Fs, prefixes),
         0xa2 => Operation::Cpuid,
         0xa9 => pop(SegmentName::Gs, prefixes),
@@ -182,7 +206,16 @@ fn two_byte(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
     })
 }
 
-/// 0F 00: LDT and task registers.
+/// 66 0F 38 82, whose operand must be memory.
+fn invpcid(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
+    if cursor.u8()? != 0x82 || !prefixes.operand_16 || prefixes.repeat.is_some() {
+        return UNCLAIMED;
+    }
+    ModRm::take(cursor, prefixes)?.memory()?;
+    Ok(Operation::Invpcid)
+}
+
+/// 0F 00: LDT and task registers, VERR and VERW.
 fn group6(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
     let modrm = ModRm::take(cursor, prefixes)?;
     let width = prefixes.width();
@@ -197,6 +230,10 @@ fn group6(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
         },
         2 => Operation::Lldt { source: modrm.rm },
         3 => Operation::Ltr { source: modrm.rm },
+        extension @ (4 | 5) => Operation::Verify {
+            source: modrm.rm,
+            write: extension == 5,
+        },
         _ => return UNCLAIMED,
     })
 }

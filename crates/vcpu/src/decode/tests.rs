@@ -26,7 +26,15 @@ fn expected(iced: &Iced) -> Option<&'static str> {
         Mnemonic::Rdmsr => "rdmsr",
         Mnemonic::Wrmsr => "wrmsr",
         Mnemonic::Rdpmc => "rdpmc",
+        Mnemonic::Rdtsc => "rdtsc",
         Mnemonic::Rdtscp => "rdtscp",
+        Mnemonic::Invpcid => "invpcid",
+        Mnemonic::Pushf | Mnemonic::Pushfq => "pushf",
+        Mnemonic::Popf | Mnemonic::Popfq => "popf",
+        Mnemonic::Lar => "lar",
+        Mnemonic::Lsl => "lsl",
+        Mnemonic::Verr => "verr",
+        Mnemonic::Verw => "verw",
         Mnemonic::Cpuid => "cpuid",
         Mnemonic::Monitor => "monitor",
         Mnemonic::Mwait => "mwait",
@@ -117,7 +125,15 @@ const fn name(operation: &Operation) -> &'static str {
         Operation::Rdmsr => "rdmsr",
         Operation::Wrmsr => "wrmsr",
         Operation::Rdpmc => "rdpmc",
+        Operation::Rdtsc => "rdtsc",
         Operation::Rdtscp => "rdtscp",
+        Operation::Invpcid => "invpcid",
+        Operation::PushFlags { .. } => "pushf",
+        Operation::PopFlags { .. } => "popf",
+        Operation::Lar { .. } => "lar",
+        Operation::Lsl { .. } => "lsl",
+        Operation::Verify { write: false, .. } => "verr",
+        Operation::Verify { write: true, .. } => "verw",
         Operation::Cpuid => "cpuid",
         Operation::Monitor => "monitor",
         Operation::Mwait => "mwait",
@@ -299,7 +315,25 @@ fn compare_operands(ours: &Instruction, iced: &Iced, bytes: &[u8]) {
         Operation::Sysexit { long } => {
             assert_eq!(long, iced.code() == Code::Sysexitq, "{bytes:02x?}")
         }
-        Operation::PopSegment { width, .. } => {
+        Operation::Verify { source, .. } => {
+            assert_rm(iced, 0, source, None, ours.length, bytes);
+        }
+        Operation::Lar {
+            register,
+            width,
+            source,
+        }
+        | Operation::Lsl {
+            register,
+            width,
+            source,
+        } => {
+            assert_rm(iced, 1, source, None, ours.length, bytes);
+            assert_general(iced.op0_register(), register, Some(width.bytes()), bytes);
+        }
+        Operation::PushFlags { width }
+        | Operation::PopFlags { width }
+        | Operation::PopSegment { width, .. } => {
             assert_eq!(
                 usize::from(width.bytes()),
                 stack_bytes(iced),
@@ -484,11 +518,11 @@ fn every_opcode_and_modrm() {
 fn random_bytes() {
     const START: [u8; 24] = [
         0x0f, 0x0f, 0x0f, 0x0f, 0x66, 0x67, 0xf2, 0xf3, 0x48, 0x41, 0x4c, 0x64, 0x65, 0xff, 0x8e,
-        0xcf, 0xcb, 0xcd, 0xe4, 0xef, 0x6d, 0x8c, 0x2e, 0xf0,
+        0xcf, 0xcb, 0xcd, 0xe4, 0xef, 0x6d, 0x8c, 0x2e, 0x9c,
     ];
-    const SECOND: [u8; 16] = [
-        0x00, 0x01, 0x20, 0x22, 0x21, 0x23, 0x05, 0x07, 0x30, 0x32, 0xa2, 0xa9, 0xae, 0xb2, 0xb4,
-        0xb5,
+    const SECOND: [u8; 20] = [
+        0x00, 0x01, 0x02, 0x03, 0x20, 0x22, 0x21, 0x23, 0x05, 0x07, 0x30, 0x31, 0x32, 0x38, 0xa2,
+        0xa9, 0xae, 0xb2, 0xb4, 0xb5,
     ];
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut claimed = 0_u32;

@@ -1,4 +1,5 @@
-//! RDMSR and WRMSR: the registers of the CPU here, all others by exit.
+//! RDMSR and WRMSR: the registers of the CPU here, those of time and of the
+//! interrupt controller by exit; no others exist.
 
 use x86::{Cr0, Efer, Gva};
 
@@ -8,6 +9,14 @@ use crate::fault::Fault;
 use crate::machine::Machine;
 
 /// MSR numbers (SDM vol. 4, table 2-2).
+pub(super) const TSC: u32 = 0x10;
+const APIC_BASE: u32 = 0x1b;
+const TSC_DEADLINE: u32 = 0x6e0;
+const X2APIC: core::ops::RangeInclusive<u32> = 0x800..=0x8ff;
+const MTRR_CAPABILITY: u32 = 0xfe;
+const MTRR_DEFAULT_TYPE: u32 = 0x2ff;
+const MACHINE_CHECK_CAPABILITY: u32 = 0x179;
+const MACHINE_CHECK_STATUS: u32 = 0x17a;
 const PAT: u32 = 0x277;
 const EFER: u32 = 0xc000_0080;
 const STAR: u32 = 0xc000_0081;
@@ -17,6 +26,25 @@ const FMASK: u32 = 0xc000_0084;
 const FS_BASE: u32 = 0xc000_0100;
 const GS_BASE: u32 = 0xc000_0101;
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
+
+/// MTRRs are enabled and make all memory write-back. There are none for
+/// ranges (SDM vol. 3A, §11.11.1 and §11.11.2.1).
+const MTRR_WRITE_BACK: u64 = 1 << 11 | 6;
+
+/// The registers that cannot change.
+const fn fixed(index: u32) -> Option<u64> {
+    match index {
+        MTRR_DEFAULT_TYPE => Some(MTRR_WRITE_BACK),
+        // No ranges; no banks of machine-check registers (SDM vol. 3B, §15.3.1).
+        MTRR_CAPABILITY | MACHINE_CHECK_CAPABILITY | MACHINE_CHECK_STATUS => Some(0),
+        _ => None,
+    }
+}
+
+/// The registers that the platform has.
+fn is_platforms(index: u32) -> bool {
+    matches!(index, TSC | APIC_BASE | TSC_DEADLINE) || X2APIC.contains(&index)
+}
 
 impl<M: Machine> Cpu<'_, M> {
     pub(super) fn rdmsr(&mut self) -> Executed {
@@ -32,13 +60,16 @@ impl<M: Machine> Cpu<'_, M> {
             FS_BASE => self.registers.fs_base,
             GS_BASE => self.registers.gs_base,
             KERNEL_GS_BASE => self.state.kernel_gs_base,
-            _ => {
-                let pending = PendingExit::new(PendingKind::ReadMsr, self.length, 0, 0);
-                return Ok(Done::Exit(Exit::ReadMsr { index }, pending));
-            }
+            _ if is_platforms(index) => return Ok(self.read_msr_by_exit(index)),
+            _ => fixed(index).ok_or(Fault::GENERAL_PROTECTION)?,
         };
         self.set_edx_eax(value);
         Ok(Done::Next)
+    }
+
+    pub(super) fn read_msr_by_exit(&self, index: u32) -> Done {
+        let pending = PendingExit::new(PendingKind::ReadMsr, self.length, 0, 0);
+        Done::Exit(Exit::ReadMsr { index }, pending)
     }
 
     pub(super) fn wrmsr(&mut self) -> Executed {
@@ -55,10 +86,13 @@ impl<M: Machine> Cpu<'_, M> {
             FS_BASE => self.registers.fs_base = canonical(value)?,
             GS_BASE => self.registers.gs_base = canonical(value)?,
             KERNEL_GS_BASE => self.state.kernel_gs_base = canonical(value)?,
-            _ => {
+            _ if is_platforms(index) => {
                 let pending = PendingExit::new(PendingKind::Retire, self.length, 0, 0);
                 return Ok(Done::Exit(Exit::WriteMsr { index, value }, pending));
             }
+            // Writing what is there changes nothing.
+            _ if fixed(index) == Some(value) => {}
+            _ => return Err(Fault::GENERAL_PROTECTION),
         }
         Ok(Done::Next)
     }

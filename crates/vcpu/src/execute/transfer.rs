@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::machine::Machine;
 use crate::memory::{self, Through};
 use crate::segment::{Segment, SegmentName, Selector};
-use crate::tables;
+use crate::{VcpuState, tables};
 
 /// Where a return goes, fully checked.
 struct Return {
@@ -40,6 +40,9 @@ impl<M: Machine> Cpu<'_, M> {
             stack: Some((rsp, stack)),
         })?;
         self.state.load_guest_rflags(self.registers, rflags, mask);
+        if rflags & Rflags::RF.bits() != 0 && width != Width::Word {
+            self.state.set_shadow(VcpuState::RESUME, self.registers.rip);
+        }
         Ok(Done::Jumped)
     }
 

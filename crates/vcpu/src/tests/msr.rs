@@ -74,6 +74,50 @@ fn pat() {
     }
 }
 
+/// SDM vol. 3A, §11.11, and vol. 3B, §15.3.1: no ranges, no banks, all
+/// memory write-back; nothing of it can change.
+#[test]
+fn memory_types_and_machine_checks_are_fixed() {
+    for (index, value) in [(0xfe, 0), (0x2ff, 0x806), (0x179, 0), (0x17a, 0)] {
+        let mut rig = write(index, 0x55);
+        rig.step(&RDMSR);
+        assert_eq!((rig.registers.rdx, rig.registers.rax), (0, value));
+        write(index, value).step(&WRMSR);
+        write(index, value ^ 1).faults(&WRMSR, 13, 0);
+    }
+}
+
+/// SDM vol. 2B, RDMSR and WRMSR: a register that does not exist.
+#[test]
+fn unknown_registers() {
+    for index in [
+        0,
+        0x1a0,
+        0x174,
+        0x200,
+        0x250,
+        0x400,
+        0x7ff,
+        0x900,
+        0xc000_0103,
+        u32::MAX,
+    ] {
+        write(index, 0).faults(&WRMSR, 13, 0);
+        write(index, 0).faults(&RDMSR, 13, 0);
+    }
+}
+
+/// Time and interrupt controller.
+#[test]
+fn the_platforms_registers() {
+    for index in [0x10, 0x1b, 0x6e0, 0x800, 0x830, 0x8ff] {
+        let exit = Outcome::Exit(Exit::ReadMsr { index });
+        assert_eq!(write(index, 0).run(&RDMSR), exit);
+        let exit = Outcome::Exit(Exit::WriteMsr { index, value: 3 });
+        assert_eq!(write(index, 3).run(&WRMSR), exit);
+    }
+}
+
 #[test]
 fn others_leave_by_exit() {
     let mut rig = write(0x1b, 0xfee0_0900);

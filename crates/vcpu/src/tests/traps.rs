@@ -171,10 +171,10 @@ fn halt_completed_by_the_platform() {
 #[test]
 fn completions_may_fault() {
     let mut rig = Rig::new();
-    rig.registers.rcx = 0x1234;
+    rig.registers.rcx = 0x8ff;
     assert_eq!(
         rig.run(&[0x0f, 0x32]),
-        Outcome::Exit(Exit::ReadMsr { index: 0x1234 })
+        Outcome::Exit(Exit::ReadMsr { index: 0x8ff })
     );
     let fault = Completion::Exception {
         vector: x86::Vector::GeneralProtection,
@@ -193,26 +193,34 @@ fn a_software_interrupt_that_is_gone() {
     assert_eq!(rig.registers.rip, CODE);
 }
 
+/// SDM vol. 2A, CPUID: 32 bits of leaf and subleaf, 64 bits of answer.
 #[test]
-fn cpuid_leaves_by_exit() {
+fn cpuid() {
     let mut rig = Rig::new();
-    (rig.registers.rax, rig.registers.rcx) = (0xffff_ffff_0000_0007, 0xffff_ffff_0000_0001);
-    assert_eq!(
-        rig.run(&[0x0f, 0xa2]),
-        Outcome::Exit(Exit::Cpuid {
-            leaf: 7,
-            subleaf: 1
-        })
-    );
-    let answer = Completion::Cpuid {
-        eax: 1,
-        ebx: 2,
-        ecx: 3,
-        edx: 4,
-    };
-    assert_eq!(rig.complete(answer), Outcome::Resume);
+    (rig.registers.rax, rig.registers.rcx) = (0xffff_ffff_0000_000b, 0xffff_ffff_0000_0001);
+    rig.step(&[0x0f, 0xa2]);
     let r = rig.registers;
-    assert_eq!((r.rax, r.rbx, r.rcx, r.rdx, r.rip), (1, 2, 3, 4, CODE + 2));
+    assert_eq!((r.rax, r.rbx, r.rcx, r.rdx), (0, 1, 0x201, 0));
+}
+
+/// SDM vol. 2B, RDTSC: the time comes from the platform; CR4.TSD keeps user programs out.
+#[test]
+fn rdtsc() {
+    for (mut rig, tsd) in [(Rig::new(), 4), (Rig::user(), 0)] {
+        rig.state.cr4 |= tsd;
+        assert_eq!(
+            rig.run(&[0x0f, 0x31]),
+            Outcome::Exit(Exit::ReadMsr { index: 0x10 })
+        );
+        assert_eq!(
+            rig.complete(Completion::Value(5 << 32 | 6)),
+            Outcome::Resume
+        );
+        assert_eq!((rig.registers.rdx, rig.registers.rax), (5, 6));
+    }
+    let mut rig = Rig::user();
+    rig.state.cr4 |= 4;
+    rig.faults(&[0x0f, 0x31], 13, 0);
 }
 
 /// A restarted server finds an exit pending: the thread traps once more.
