@@ -169,6 +169,8 @@ pub enum Problem {
     /// Instructions that do not trap, or bytes that look like some, where code
     /// and data cannot be told apart; each place in words.
     CodeOrData { places: Vec<String> },
+    /// More instructions than a server's region for them takes.
+    TooManyRewrites { count: usize, limit: usize },
     /// Rewriting broke one of its own rules; a defect of this program.
     RewriteBroken { address: u64, rule: &'static str },
 }
@@ -482,6 +484,10 @@ impl fmt::Display for Problem {
                 write!(f, "two sections of code overlap at {address:#x}")
             }
             P::CodeOrData { places } => write_places(f, places),
+            P::TooManyRewrites { count, limit } => write!(
+                f,
+                "{count} instructions would have to be rewritten or known; a server keeps {limit}"
+            ),
             P::RewriteBroken { address, rule } => write!(
                 f,
                 "rewriting failed its own check at {address:#x} ({rule}); this is a defect of the tool"
@@ -581,6 +587,7 @@ impl Problem {
                  and `.size`, and data in code sections `.type NAME, @object` and `.size`; or set \
                  `rewrite = false` for the guest, which then sees the real processor there"
             }
+            P::TooManyRewrites { .. } => "set `rewrite = false` for the guest",
             P::SectionTable { .. } | P::CodeOverlaps { .. } => {
                 "link the image again, or set `rewrite = false` for the guest"
             }

@@ -241,6 +241,7 @@ impl Site<'_, '_> {
         }
         startup.read_only[..ranges.len()].copy_from_slice(ranges);
         startup.read_only_count = ranges.len() as u32;
+        startup.rewrites = self.guest.rewrites.count;
         self.place(cspace::process::ENDPOINT)
             .copy(&CSpace::slot(endpoint.cptr()), CapRights::read_only())
             .named("copy of a server's endpoint")?;
@@ -259,6 +260,7 @@ impl Site<'_, '_> {
             self.workshop
                 .map(server.address_space, frame, address, true)?;
         }
+        self.rewrites(server.address_space)?;
         Ok(server)
     }
 
@@ -277,6 +279,25 @@ impl Site<'_, '_> {
             self.workshop.map(server, frame, address, true)?;
         }
         Ok((first, pages))
+    }
+
+    /// Copies the table of rewritten instructions into pages that the server
+    /// can only read.
+    fn rewrites(&mut self, server: AddressSpace) -> Result<(), BuildError> {
+        let table = self.workshop.archive.rewrites_of(self.guest).as_bytes();
+        if table.len() as u64 > address_map::REWRITES_LIMIT {
+            return Err(BuildError::Archive(
+                "a guest has too many rewritten instructions",
+            ));
+        }
+        for (page, bytes) in table.chunks(FRAME_BYTES).enumerate() {
+            let frame = self
+                .workshop
+                .frame(|frame| frame[..bytes.len()].copy_from_slice(bytes))?;
+            let address = address_map::REWRITES + (page * FRAME_BYTES) as u64;
+            self.workshop.map(server, frame, address, false)?;
+        }
+        Ok(())
     }
 
     fn vmm(&mut self, server: cap::Endpoint, drivers: &Drivers) -> Result<Process, BuildError> {

@@ -28,6 +28,8 @@ mod paging;
 #[cfg(target_os = "none")]
 mod requests;
 #[cfg(target_os = "none")]
+mod rewrites;
+#[cfg(target_os = "none")]
 mod serve;
 #[cfg(target_os = "none")]
 mod thread;

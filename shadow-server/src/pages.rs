@@ -8,9 +8,10 @@ use core::sync::atomic::AtomicU8;
 use protocol::counters::SHADOW_MMU;
 use shadow_core::{Counters, FaultRecord};
 use system::address_map::{
-    BOUNCE, BOUNCE_BYTES, COUNTERS, MAX_TRACE, MAX_VCPUS, METADATA, METADATA_LIMIT, TRACE,
-    VCPU_STATE,
+    BOUNCE, BOUNCE_BYTES, COUNTERS, MAX_TRACE, MAX_VCPUS, METADATA, METADATA_LIMIT, REWRITES,
+    TRACE, VCPU_STATE,
 };
+use system::compiled::{MAX_REWRITES, Rewrite};
 use vcpu::VcpuState;
 
 /// Everything lent, as references. There is one; `main` makes it.
@@ -21,6 +22,8 @@ pub struct Pages {
     pub counters: &'static mut Counters,
     /// Memory for records of page faults; empty if none are kept.
     pub trace: &'static mut [u8],
+    /// Rewritten instructions of the guest's image.
+    pub rewrites: &'static [Rewrite],
     /// The shared area, `BOUNCE_BYTES` long.
     pub bounce: Bounce,
 }
@@ -32,9 +35,9 @@ impl Pages {
     ///
     /// # Safety
     /// Called once, in a process that was built as [`system::address_map`]
-    /// says, with `metadata_bytes` of metadata and room for `trace` records of
-    /// page faults mapped.
-    pub unsafe fn take(metadata_bytes: u64, trace: u32) -> Self {
+    /// says, with `metadata_bytes` of metadata, room for `trace` records of
+    /// page faults and `rewrites` rewritten instructions mapped.
+    pub unsafe fn take(metadata_bytes: u64, trace: u32, rewrites: u32) -> Self {
         let length = metadata_bytes.min(METADATA_LIMIT) as usize;
         // SAFETY: mapped read-write for good and used by nobody else, as the
         // caller promises; bytes have no invalid values.
@@ -46,10 +49,15 @@ impl Pages {
         let length = FaultRecord::BYTES * trace.min(MAX_TRACE) as usize;
         // SAFETY: as for the metadata; of length 0 if nothing is mapped.
         let trace = unsafe { core::slice::from_raw_parts_mut(TRACE as *mut u8, length) };
+        let count = (rewrites as usize).min(MAX_REWRITES);
+        // SAFETY: mapped read-only for good, page-aligned, and any bytes are
+        // entries; of length 0 if nothing is mapped.
+        let rewrites = unsafe { core::slice::from_raw_parts(REWRITES as *const Rewrite, count) };
         Self {
             metadata,
             counters,
             trace,
+            rewrites,
             bounce: Bounce(()),
         }
     }

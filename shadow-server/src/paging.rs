@@ -7,7 +7,7 @@ use shadow_core::{
     Access, FaultOutcome, FaultRecord, MapError, PagingContext, ShadowMmu, SpaceId, Trace,
     Translation, VcpuId,
 };
-use vcpu::{AccessKind, Machine, RegisterSet, Registers, VcpuState};
+use vcpu::{AccessKind, Machine, Original, RegisterSet, Registers, VcpuState};
 use x86::{
     Cr0, Gfn, Gpa, GuestMemory, Gva, OutsideRam, PAGE_SIZE, PHYSICAL_ADDRESS_BITS, PageFault,
     PageFaultCode,
@@ -15,6 +15,7 @@ use x86::{
 
 use crate::ahead::NothingAhead;
 use crate::caps::Caps;
+use crate::rewrites::Rewrites;
 use crate::thread::Thread;
 use crate::translations::Translations;
 use crate::window::Window;
@@ -36,6 +37,8 @@ pub struct Paging {
     pub memory: Window,
     /// What became of each page fault, if that is kept.
     pub trace: Option<Trace<'static>>,
+    /// Instructions of the guest's image that are known by address.
+    pub rewrites: Rewrites,
 }
 
 /// The paging state that `state` of vCPU number `vcpu` stands for.
@@ -285,6 +288,10 @@ impl Machine for Mmu<'_> {
 
     fn nothing_ahead(&mut self, gva: Gva) {
         self.nothing_ahead.insert(gva);
+    }
+
+    fn original(&mut self, gva: Gva) -> Option<Original> {
+        self.paging.rewrites.find(gva.get())
     }
 
     fn looked_ahead(&mut self) {

@@ -19,6 +19,7 @@ use crate::exits;
 use crate::pages::{self, Bounce, Pages};
 use crate::paging::{Mmu, Paging};
 use crate::requests::{self, Answer};
+use crate::rewrites::Rewrites;
 use crate::vcpus::{Vcpu, Waiting};
 use crate::window::Window;
 
@@ -67,7 +68,7 @@ enum Stop {
 fn main(page: StartupPage) -> ! {
     let startup = process::start(page);
     // SAFETY: this is the one call, and the builder mapped as the startup page says.
-    let pages = unsafe { Pages::take(startup.metadata_bytes, startup.trace) };
+    let pages = unsafe { Pages::take(startup.metadata_bytes, startup.trace, startup.rewrites) };
     // SAFETY: the builder mapped that much guest memory.
     let memory = unsafe { Window::new(startup.memory_bytes) };
     let mut mmu = ShadowMmu::new(
@@ -84,6 +85,7 @@ fn main(page: StartupPage) -> ! {
         caps: Caps::new(&startup.pools),
         memory,
         trace: Trace::new(pages.trace),
+        rewrites: Rewrites::new(pages.rewrites).expect("the root task checked the table"),
     };
     let mut server = Server {
         paging,
@@ -176,16 +178,12 @@ impl Server {
             Some(Fault::VmFault(fault)) => self.vm_fault(index, &fault),
             Some(Fault::UserException(fault)) => {
                 self.vcpus[index].stopped_at([fault.ip, fault.sp, fault.flags]);
-                let (vector, error_code) = (fault.number, fault.code);
-                self.trap(
-                    index,
-                    Trap::Exception { vector, error_code },
-                    Release::Reply,
-                )
+                let trap = self.paging.rewrites.of_exception(&fault);
+                self.trap(index, trap, Release::Reply)
             }
             Some(Fault::UnknownSyscall(fault)) => {
                 self.vcpus[index].stopped_with(&fault);
-                let trap = Trap::of_unknown_system_call(fault.syscall, fault.rax, fault.rdx);
+                let trap = self.paging.rewrites.of_system_call(&fault);
                 self.trap(index, trap, Release::ReplyAll)
             }
             // A thread without an IPC buffer makes no system calls, so it

@@ -54,6 +54,8 @@ counters! {
         VmFaults = "vm_faults",
         /// Exceptions and software interrupts.
         Exceptions = "exceptions",
+        /// Of those, the ones whose instruction the image's table named.
+        Known = "known",
         /// Instructions executed ahead of their traps.
         LookAhead = "lookahead",
         /// Exits handed to the vmm.

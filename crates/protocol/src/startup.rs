@@ -39,6 +39,11 @@ pub struct Startup {
     pub trace: u32,
     /// Records to check after each message.
     pub audit: u32,
+    /// Instructions of the guest's image that are known by address, at
+    /// [`system::address_map::REWRITES`].
+    pub rewrites: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Memory that the guest must not write.
     pub read_only: [GpaRange; MAX_READ_ONLY],
     /// Where the first vCPU starts.

@@ -30,6 +30,10 @@ pub const BOUNCE_BYTES: u64 = BOUNCE_PAGES * 4096;
 pub const TRACE: u64 = 0x5000_0000;
 /// Most records of page faults.
 pub const MAX_TRACE: u32 = 65_536;
+/// Rewritten instructions of the guest's image (shadow-server only), read only.
+pub const REWRITES: u64 = 0x6000_0000;
+/// Most bytes of them.
+pub const REWRITES_LIMIT: u64 = 0x100_0000;
 /// Metadata of the shadow MMU (shadow-server only), read-write, zeroed.
 pub const METADATA: u64 = 0x8000_0000;
 /// Most bytes of metadata.
@@ -45,13 +49,15 @@ pub const MAX_VCPUS: usize = 8;
 
 const _: () = assert!(VCPU_STATE + 4096 * MAX_VCPUS as u64 <= BOUNCE - 4096);
 const _: () = assert!(BOUNCE + BOUNCE_BYTES < TRACE);
-const _: () = assert!(TRACE + trace_bytes(MAX_TRACE) < METADATA);
 
 /// Bytes of the pages that hold `records` records of page faults.
 pub const fn trace_bytes(records: u32) -> u64 {
     const RECORD: u64 = 64;
     (records as u64 * RECORD).next_multiple_of(4096)
 }
+
+const _: () = assert!(TRACE + trace_bytes(MAX_TRACE) < REWRITES);
+const _: () = assert!(REWRITES + REWRITES_LIMIT < METADATA);
 
 /// A region of the map, for documentation and crash reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +71,7 @@ pub struct Region {
 }
 
 /// All regions in ascending order.
-pub const REGIONS: [Region; 10] = [
+pub const REGIONS: [Region; 11] = [
     Region {
         name: "image",
         start: IMAGE,
@@ -105,6 +111,11 @@ pub const REGIONS: [Region; 10] = [
         name: "trace",
         start: TRACE,
         end: TRACE + trace_bytes(MAX_TRACE),
+    },
+    Region {
+        name: "rewritten instructions",
+        start: REWRITES,
+        end: REWRITES + REWRITES_LIMIT,
     },
     Region {
         name: "metadata",

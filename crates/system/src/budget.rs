@@ -79,12 +79,18 @@ impl Budget {
             .iter()
             .map(|payload| payload.memory_bytes)
             .collect();
-        Self::new(
+        let mut budget = Self::new(
             system,
             memory,
             programs.each_ref().map(|program| program.pages() * PAGE),
             archive,
-        )
+        );
+        let tables = payloads.iter().map(|payload| &payload.rewrites);
+        // The shares of guests come last, in their order.
+        for (share, table) in budget.shares.iter_mut().rev().zip(tables.rev()) {
+            share.1 += (size_of_val(&table[..]) as u64).next_multiple_of(PAGE);
+        }
+        budget
     }
 
     fn new(system: &System, memory: Vec<u64>, processes: [u64; 4], archive: u64) -> Self {

@@ -10,7 +10,7 @@ use zerocopy::{Immutable, IntoBytes};
 use crate::budget::{self, Budget};
 use crate::compiled::{
     self, Archive, CHECKED_FROM, FORMAT, GpaRange, Guest, Header, Injection, Load, MAGIC,
-    MAX_READ_ONLY, Patch, PatchKind, Platform, Segment, Table, VcpuStart, checksum,
+    MAX_READ_ONLY, Patch, PatchKind, Platform, Rewrite, Segment, Table, VcpuStart, checksum,
 };
 use crate::manifest::{self, Diagnostics, Problem, System};
 use crate::program::{PAGE, Program};
@@ -41,6 +41,8 @@ pub struct GuestPayload {
     pub read_only: Vec<GpaRange>,
     /// Words that the root task fills in: address, kind.
     pub patches: Vec<(u64, PatchKind)>,
+    /// Instructions that are known by address, ascending.
+    pub rewrites: Vec<Rewrite>,
     /// Where its first vCPU starts.
     pub start: VcpuStart,
 }
@@ -132,6 +134,7 @@ struct Tables<'a> {
     loads: Vec<Load>,
     ranges: Vec<GpaRange>,
     patches: Vec<Patch>,
+    rewrites: Vec<Rewrite>,
     injections: Vec<Injection>,
     blobs: Blobs<'a>,
 }
@@ -195,6 +198,7 @@ impl<'a> Tables<'a> {
             loads: run(self.loads.len(), payload.loads.len()),
             read_only: run(self.ranges.len(), payload.read_only.len()),
             patches: run(self.patches.len(), payload.patches.len()),
+            rewrites: run(self.rewrites.len(), payload.rewrites.len()),
             start: payload.start,
         });
         for load in &payload.loads {
@@ -206,6 +210,7 @@ impl<'a> Tables<'a> {
             });
         }
         self.ranges.extend_from_slice(&payload.read_only);
+        self.rewrites.extend_from_slice(&payload.rewrites);
         let patch = |&(gpa, kind): &(u64, PatchKind)| Patch {
             gpa,
             kind: kind as u32,
@@ -223,6 +228,7 @@ impl<'a> Tables<'a> {
             + size_of_val(&*self.loads)
             + size_of_val(&*self.ranges)
             + size_of_val(&*self.patches)
+            + size_of_val(&*self.rewrites)
             + size_of_val(&*self.injections);
         (bytes as u64).next_multiple_of(PAGE)
     }
@@ -254,6 +260,7 @@ impl<'a> Tables<'a> {
             loads: put(bytes, &mut at, &self.loads),
             ranges: put(bytes, &mut at, &self.ranges),
             patches: put(bytes, &mut at, &self.patches),
+            rewrites: put(bytes, &mut at, &self.rewrites),
             injections: put(bytes, &mut at, &self.injections),
         };
         for (offset, run) in &self.blobs.runs {

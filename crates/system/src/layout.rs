@@ -174,6 +174,10 @@ fn region_words(name: &str) -> Option<(&'static str, &'static str)> {
             "shadow-server",
             "read-write; what became of the latest page faults, if a manifest asks for it",
         ),
+        "rewritten instructions" => (
+            "shadow-server",
+            "read-only; what stood where in the guest's image",
+        ),
         "metadata" => ("shadow-server", "read-write; the records of the shadow MMU"),
         "guest window" => (
             "shadow-server",

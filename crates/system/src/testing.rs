@@ -7,7 +7,7 @@ use object::{LittleEndian as LE, U16, U32, U64, pod};
 
 use crate::compile::{ArchiveImage, GuestLoad, GuestPayload, Programs, compile};
 use crate::compiled::{
-    Archive, CHECKED_FROM, GpaRange, PatchKind, Platform, ProgramKind, VcpuStart, checksum,
+    Archive, CHECKED_FROM, GpaRange, PatchKind, Platform, ProgramKind, Rewrite, VcpuStart, checksum,
 };
 use crate::manifest::{InMemory, System, load_from};
 use crate::program::{Program, ProgramSegment};
@@ -99,6 +99,13 @@ pub fn payload(bytes: Vec<u8>) -> GuestPayload {
             end: 0x10_1000,
         }],
         patches: vec![(0x10_0008, PatchKind::TscHz)],
+        rewrites: [0x10_0020, 0x10_0022]
+            .map(|rip| Rewrite {
+                rip,
+                length: 2,
+                bytes: [0x0f, 0xa2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            })
+            .to_vec(),
         start: VcpuStart {
             rip: 0x10_0020,
             ..VcpuStart::default()
@@ -116,6 +123,7 @@ pub const MANIFEST: &str = r#"
     [[guest]]
     name = "two"
     build = "guests/hello"
+    rewrite = false
     shadow = { tables = 100, spaces = 4, extra-copies = 10, trace = 100, audit = 7 }
     [[inject]]
     guest = "two"
@@ -191,6 +199,11 @@ pub fn use_all(archive: &Archive<'_>) -> usize {
     for guest in archive.guests {
         assert!(!guest.name.as_str().is_empty());
         used += archive.read_only_of(guest).len() + archive.patches_of(guest).len();
+        used += archive
+            .rewrites_of(guest)
+            .iter()
+            .map(|entry| entry.instruction().expect("checked").len())
+            .sum::<usize>();
         for load in archive.loads_of(guest) {
             assert_eq!(archive.load_bytes(load).len(), load.bytes as usize);
             used += archive.load_bytes(load).len();

@@ -92,8 +92,10 @@ fn next(
 #[inline(never)]
 fn instruction(bytes: [u8; 8], rip: Gva, machine: &mut impl Machine) -> Option<Instruction> {
     match bytes {
-        [0xcd, 0x9e..=0xfe, ..] | [0xcc, ..] => rewritten(rip, machine),
-        [0xfa | 0xfb | 0xf4 | 0xe4..=0xe7 | 0xec..=0xef, ..]
+        [0xcd, 0x9e..=0xfe, ..] | [0x0f, 0x0b, ..] => rewritten(rip, machine),
+        // Rewriting puts HLT where the original is one byte long.
+        [0xf4, ..] => rewritten(rip, machine).or(Some(HLT)),
+        [0xfa | 0xfb | 0xe4..=0xe7 | 0xec..=0xef, ..]
         | [
             0x0f,
             0x00 | 0x01 | 0x06 | 0x07 | 0x20..=0x23 | 0x30 | 0x32,
@@ -108,6 +110,11 @@ fn instruction(bytes: [u8; 8], rip: Gva, machine: &mut impl Machine) -> Option<I
         _ => None,
     }
 }
+
+const HLT: Instruction = Instruction {
+    length: 1,
+    operation: Operation::Hlt,
+};
 
 fn rewritten(rip: Gva, machine: &mut impl Machine) -> Option<Instruction> {
     let original = machine.original(rip)?;

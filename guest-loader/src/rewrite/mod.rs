@@ -25,7 +25,7 @@ mod verify;
 pub use inspect::{Fate, Finding, Inspection, inspect};
 pub use means::{KernelSupport, Means};
 
-use system::compiled::{Platform, Rewrite};
+use system::compiled::{MAX_REWRITES, Platform, Rewrite};
 
 use crate::Problem;
 use crate::code::Code;
@@ -72,6 +72,10 @@ pub fn rewrite(
         }
     }
     let table = plan.table(&elf, platform);
+    if table.len() > MAX_REWRITES {
+        let (count, limit) = (table.len(), MAX_REWRITES);
+        return Err(Problem::TooManyRewrites { count, limit });
+    }
     verify::verify(bytes, &patched, &code, &plan)?;
     let changed = plan.steps.iter().filter(|step| step.means != Means::Itself);
     Ok(Rewritten {

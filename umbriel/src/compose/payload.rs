@@ -31,17 +31,17 @@ pub fn payload(
         name: &repository.shown(&path),
         bytes: &bytes,
     };
-    let options = Options {
+    let options = |platform| Options {
         memory_bytes: guest.memory_bytes,
         arguments: guest.args.clone(),
         devices: Vec::new(),
-        rewrite: false,
+        rewrite: guest.rewrites(platform),
     };
     let placed = match guest.platform {
         Some(platform) => Ok(platform),
         None => guest_loader::detect(&image),
     }
-    .and_then(|platform| guest_loader::place(&image, platform, &options));
+    .and_then(|platform| guest_loader::place(&image, platform, &options(platform)));
     match placed {
         Ok(placed) => Ok(convert(placed)),
         Err(refused) => Err(refusal(
@@ -86,6 +86,7 @@ fn convert(placed: PlacedGuest) -> GuestPayload {
             .iter()
             .map(|patch| (patch.gpa.get(), patch.kind))
             .collect(),
+        rewrites: placed.rewrites,
         start: placed.start,
     }
 }

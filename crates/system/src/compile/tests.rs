@@ -36,6 +36,13 @@ fn what_is_written_can_be_read() {
         }]
     );
     assert_eq!(archive.patches_of(two)[0].gpa, 0x10_0008);
+    let known: Vec<_> = archive
+        .rewrites_of(two)
+        .iter()
+        .map(|entry| (entry.rip, entry.instruction().unwrap()))
+        .collect();
+    let cpuid = &[0x0f, 0xa2][..];
+    assert_eq!(known, [(0x10_0020, cpuid), (0x10_0022, cpuid)]);
     assert_eq!(two.start.rip, 0x10_0020);
     assert_eq!(
         (two.pools.pts, two.pools.spaces, two.pools.frames),
@@ -195,7 +202,7 @@ fn every_cut_is_found() {
     }
     assert_eq!(
         use_all(&Archive::read(bytes).unwrap()),
-        5000 + 4096 + 4 + 1 + programs_bytes()
+        5000 + 4096 + 4 + 2 * 4 + 1 + programs_bytes()
     );
 }
 
@@ -300,6 +307,10 @@ fn fields_that_no_writer_writes_are_refused() {
         refused(&|t| t.ranges[0].end = 1 << 40),
         "ranges lie in guest memory"
     );
+    let rule = "rewritten instructions ascend and have lengths";
+    assert_eq!(refused(&|t| t.rewrites[0].length = 0), rule);
+    assert_eq!(refused(&|t| t.rewrites[1].length = 16), rule);
+    assert_eq!(refused(&|t| t.rewrites[1].rip = t.rewrites[0].rip), rule);
     assert_eq!(
         refused(&|t| t.patches[0].kind = 0),
         "patches are of known kinds"

@@ -5,8 +5,8 @@ use core::fmt;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use super::{
-    CHECKED_FROM, FORMAT, GpaRange, Guest, Header, Injection, Load, MAGIC, Patch, Program, Segment,
-    Table, check, checksum,
+    CHECKED_FROM, FORMAT, GpaRange, Guest, Header, Injection, Load, MAGIC, Patch, Program, Rewrite,
+    Segment, Table, check, checksum,
 };
 
 /// Why an archive is refused.
@@ -52,6 +52,7 @@ pub struct Archive<'a> {
     loads: &'a [Load],
     ranges: &'a [GpaRange],
     patches: &'a [Patch],
+    rewrites: &'a [Rewrite],
     /// The injection table.
     pub injections: &'a [Injection],
 }
@@ -84,6 +85,7 @@ impl<'a> Archive<'a> {
             loads: table(bytes, header.loads, "loads")?,
             ranges: table(bytes, header.ranges, "ranges")?,
             patches: table(bytes, header.patches, "patches")?,
+            rewrites: table(bytes, header.rewrites, "rewrites")?,
             injections: table(bytes, header.injections, "injections")?,
         };
         archive.check_references()?;
@@ -105,6 +107,7 @@ impl<'a> Archive<'a> {
         for guest in self.guests {
             slice(self.ranges, guest.read_only, "read-only ranges of a guest")?;
             slice(self.patches, guest.patches, "patches of a guest")?;
+            slice(self.rewrites, guest.rewrites, "rewrites of a guest")?;
             for load in slice(self.loads, guest.loads, "loads of a guest")? {
                 self.file(load.offset, load.bytes, "bytes of a load")?;
             }
@@ -153,6 +156,11 @@ impl<'a> Archive<'a> {
     /// The patches of `guest`.
     pub fn patches_of(&self, guest: &Guest) -> &'a [Patch] {
         slice(self.patches, guest.patches, "").unwrap_or(&[])
+    }
+
+    /// The rewritten instructions of `guest`.
+    pub fn rewrites_of(&self, guest: &Guest) -> &'a [Rewrite] {
+        slice(self.rewrites, guest.rewrites, "").unwrap_or(&[])
     }
 }
 

@@ -8,7 +8,8 @@ use crate::address_map::{IMAGE, IMAGE_END, MAX_TRACE, MAX_VCPUS, METADATA_LIMIT,
 
 use super::{
     Archive, ArchiveError, GUEST_PRIORITIES, GpaRange, Guest, Injection, Load, MAX_GUESTS,
-    MAX_READ_ONLY, Patch, PatchKind, Platform, Program, ProgramKind, Segment,
+    MAX_READ_ONLY, MAX_REWRITES, Patch, PatchKind, Platform, Program, ProgramKind, Rewrite,
+    Segment,
 };
 
 const PAGE: u64 = 4096;
@@ -51,6 +52,7 @@ pub(super) fn contents(archive: &Archive<'_>) -> Result {
             .patches_of(of)
             .iter()
             .try_for_each(|patch| check_patch(of, patch))?;
+        check_rewrites(archive.rewrites_of(of))?;
     }
     archive
         .injections
@@ -167,6 +169,17 @@ fn check_patch(guest: &Guest, patch: &Patch) -> Result {
     rule(
         end.is_some_and(|end| end <= guest.memory_bytes),
         "patches lie in guest memory",
+    )
+}
+
+fn check_rewrites(table: &[Rewrite]) -> Result {
+    rule(
+        table.len() <= MAX_REWRITES,
+        "rewritten instructions fit their region",
+    )?;
+    rule(
+        Rewrite::is_table(table),
+        "rewritten instructions ascend and have lengths",
     )
 }
 

@@ -1,7 +1,7 @@
 //! The compiled form of a system: the archive inside the root task's ELF.
 //!
 //! ```text
-//! Header | Program[] | Segment[] | Guest[] | Load[] | GpaRange[] | Patch[] | Injection[] | bytes
+//! Header | Program[] | Segment[] | Guest[] | Load[] | GpaRange[] | Patch[] | Rewrite[] | Injection[] | bytes
 //! ```
 //!
 //! Tables are arrays of the plain structures below, 8-aligned; file bytes are
@@ -16,6 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use archive::{Archive, ArchiveError};
 
+use crate::address_map::REWRITES_LIMIT;
 use crate::cspace::Pools;
 use crate::name::Name;
 
@@ -72,6 +73,8 @@ pub struct Header {
     pub ranges: Table,
     /// [`Patch`]es of all guests.
     pub patches: Table,
+    /// [`Rewrite`]s of all guests.
+    pub rewrites: Table,
     /// [`Injection`]s.
     pub injections: Table,
 }
@@ -225,6 +228,8 @@ pub struct Guest {
     pub read_only: Table,
     /// Index of its first [`Patch`] and how many.
     pub patches: Table,
+    /// Index of its first [`Rewrite`] and how many.
+    pub rewrites: Table,
     /// Where its first vCPU starts.
     pub start: VcpuStart,
 }
@@ -277,6 +282,9 @@ pub struct Rewrite {
     /// Its bytes before rewriting; zeros behind `length`.
     pub bytes: [u8; MAX_INSTRUCTION],
 }
+
+/// Most of them for a guest: the region that its server gets them in.
+pub const MAX_REWRITES: usize = REWRITES_LIMIT as usize / size_of::<Rewrite>();
 
 /// Longest instruction in bytes (SDM vol. 2A, §2.3.11).
 pub const MAX_INSTRUCTION: usize = 15;

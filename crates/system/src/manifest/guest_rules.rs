@@ -111,6 +111,7 @@ impl Rules<'_> {
                 .collect(),
             vcpus: number(&entry.vcpus, 1),
             priority: number(&entry.priority, DEFAULT_PRIORITY),
+            rewrite: entry.rewrite,
             shadow: Shadow {
                 tables: number(&entry.tables, shadow.tables),
                 spaces: number(&entry.spaces, shadow.spaces),

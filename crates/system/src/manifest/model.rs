@@ -86,6 +86,8 @@ pub struct Guest {
     pub vcpus: u32,
     /// seL4 priority.
     pub priority: u32,
+    /// Whether its image is rewritten; `None` if its platform decides.
+    pub rewrite: Option<bool>,
     /// What its server owns.
     pub shadow: Shadow,
     pub(super) source_at: At,
@@ -148,6 +150,15 @@ impl Guest {
     /// The pools of its server if it has `memory_bytes` of RAM.
     pub fn pools(&self, memory_bytes: u64) -> Pools {
         self.shadow.pools(memory_bytes, self.vcpus)
+    }
+
+    /// Whether its image is rewritten, on `platform`.
+    ///
+    /// A pc64 kernel is promised what bare hardware does, which takes
+    /// rewriting; a Solo5 image is promised to run unmodified, and its
+    /// bindings use nothing that needs it.
+    pub fn rewrites(&self, platform: Platform) -> bool {
+        self.rewrite.unwrap_or(platform == Platform::Pc64)
     }
 
     /// Its name in compiled form.

@@ -181,6 +181,12 @@ impl<'t> Entries<'t> {
         }
     }
 
+    /// The boolean `name`.
+    pub(super) fn boolean(&self, name: &'static str, report: &mut Report) -> Option<bool> {
+        let found = self.get(name, report, |value, _| value.as_bool())?;
+        Some(found.value)
+    }
+
     /// The size `name` in bytes.
     pub(super) fn size(&self, name: &'static str, report: &mut Report) -> Option<Spanned<u64>> {
         let Spanned { value: text, at } = self.get(name, report, |value, _| value.as_str())?;
@@ -307,6 +313,7 @@ fn wrong_type(key: &Key, value: &DeValue<'_>) -> Problem {
         Kind::Choice(known) => ("a string", format!("`{name} = \"{}\"`", known[0])),
         Kind::Size => ("a size in quotes", format!("`{name} = \"32 MiB\"`")),
         Kind::Integer { min, .. } => ("an integer", format!("`{name} = {}`", min.max(1))),
+        Kind::Boolean => ("a boolean", format!("`{name} = false`, without quotes")),
         Kind::Texts => ("an array of strings", format!("`{name} = [\"…\"]`")),
         Kind::Table(_) => ("a table", format!("`{name} = {{ … }}`, or `[{name}]`")),
         Kind::Tables(_) => (

@@ -50,6 +50,7 @@ fn type_of(key: &Key) -> String {
             format!("integer from {min}")
         }
         Kind::Integer { min, max, .. } => format!("integer, {min} to {max}"),
+        Kind::Boolean => "`true`, `false`".to_owned(),
         Kind::Texts => "array of strings".to_owned(),
         Kind::Table(_) => "table".to_owned(),
         Kind::Tables(_) => "array of tables".to_owned(),

@@ -25,6 +25,8 @@ pub enum Kind {
         /// Why not less or more, as the end of a sentence.
         why: &'static str,
     },
+    /// `true` or `false`.
+    Boolean,
     /// An array of strings.
     Texts,
     /// A table.
@@ -204,6 +206,12 @@ pub static GUEST: Section = Section {
             },
             default: "100",
             doc: "seL4 priority of its vCPUs and servers; a higher one runs first.",
+        },
+        Key {
+            name: "rewrite",
+            kind: Kind::Boolean,
+            default: "true on `pc64`, false on `solo5-hvt`",
+            doc: "Whether instructions of the image that do not trap are replaced by some that do.",
         },
         Key {
             name: "shadow",

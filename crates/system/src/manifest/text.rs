@@ -40,6 +40,7 @@ struct GuestText<'s> {
     args: &'s [String],
     vcpus: Option<u32>,
     priority: Option<u32>,
+    rewrite: Option<bool>,
     shadow: Option<ShadowText>,
 }
 
@@ -81,6 +82,7 @@ impl<'s> GuestText<'s> {
             args: &guest.args,
             vcpus: Some(guest.vcpus),
             priority: Some(guest.priority),
+            rewrite: guest.rewrite,
             shadow: Some(ShadowText {
                 tables: guest.shadow.tables,
                 spaces: guest.shadow.spaces,
@@ -169,8 +171,8 @@ mod tests {
                 (&before.name, &before.source, before.shadow)
             );
             assert_eq!(
-                (after.memory_bytes, after.priority),
-                (before.memory_bytes, before.priority)
+                (after.memory_bytes, after.priority, after.rewrite),
+                (before.memory_bytes, before.priority, before.rewrite)
             );
         }
     }

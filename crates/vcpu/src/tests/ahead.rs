@@ -134,6 +134,22 @@ fn rewritten_instructions() {
         assert_eq!(rig.machine.looked_ahead, looked_ahead);
         assert_eq!(rig.registers.rax != 0, looked_ahead == 1);
     }
+    // HLT stands for instructions of one byte, and for itself.
+    for (at, outcome) in [
+        (CODE + 2, Outcome::Resume),
+        (
+            CODE + 3,
+            Outcome::Exit(Exit::Halt {
+                interrupts_enabled: false,
+            }),
+        ),
+    ] {
+        let mut rig = looking(Rig::new());
+        rig.machine.put(CODE + 2, &[0xf4, 0xcc]);
+        rig.machine.rewritten = Some((at, Original::new(&[0x8c, 0xd8])));
+        assert_eq!(rig.run(&[0x0f, 0x06]), outcome);
+        assert_eq!(rig.registers.rax != 0, outcome == Outcome::Resume);
+    }
 }
 
 /// Instructions that trap, with operands that make them fault now and then.
