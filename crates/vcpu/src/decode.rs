@@ -190,6 +190,11 @@ pub enum Operation {
         segment: SegmentName,
         source: Rm,
     },
+    /// PUSH FS or PUSH GS.
+    PushSegment {
+        segment: SegmentName,
+        width: Width,
+    },
     /// POP FS or POP GS.
     PopSegment {
         segment: SegmentName,
@@ -252,6 +257,7 @@ impl Operation {
             | Self::Int { .. }
             | Self::Iret { .. }
             | Self::FarReturn { .. }
+            | Self::PushSegment { .. }
             | Self::PushFlags { .. }
             | Self::PopFlags { .. }
             | Self::Ud2 => RegisterSet::First,

@@ -104,6 +104,7 @@ impl<M: Machine> Cpu<'_, M> {
                 self.store_word(target, width, selector.into())
             }
             Operation::MovToSegment { segment, source } => self.mov_to_segment(segment, source),
+            Operation::PushSegment { segment, width } => self.push_segment(segment, width),
             Operation::PopSegment { segment, width } => self.pop_segment(segment, width),
             Operation::LoadFarPointer {
                 segment,

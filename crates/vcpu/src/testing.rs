@@ -5,8 +5,8 @@ use zerocopy::FromBytes;
 
 use crate::machine::{Access, AccessKind, Machine};
 use crate::{
-    Completion, Exit, Original, Outcome, Registers, Trap, VcpuState, complete, handle,
-    inject_interrupt,
+    Completion, Exit, MAX_LENGTH, Original, Outcome, Registers, Segment, TableRegister, Trap,
+    VcpuState, complete, handle, inject_interrupt,
 };
 
 /// `N` bytes of RAM mapped one to one from address 0, and nothing else.
@@ -213,6 +213,10 @@ pub fn exercise(input: &[u8]) {
     let (steps, memory) = input.split_at(input.len().min(8));
     let mut machine = FlatMachine::<FUZZ_RAM>::default();
     machine.put(0, memory);
+    machine.shows_ahead = state.version & 1 != 0;
+    if state.version & 2 != 0 {
+        machine.rewritten = Some((registers.r11, Original::new(&original(&registers))));
+    }
     for step in steps {
         let outcome = act(*step, &mut state, &mut registers, &mut machine);
         match outcome {
@@ -235,7 +239,7 @@ fn act(
     let parameter = step >> 3;
     let trap = match step & 7 {
         0 => Trap::SystemCall,
-        1 => Trap::SoftwareInterrupt,
+        1 => software_interrupt(parameter, registers),
         2 => Trap::PageFault(PageFault {
             address: Gva::new(registers.rax),
             code: PageFaultCode::from_bits_truncate(parameter.into()),
@@ -253,6 +257,120 @@ fn act(
         },
     };
     handle(state, registers, trap, machine)
+}
+
+/// What may stand behind the kernel's unknown system call.
+fn software_interrupt(parameter: u8, registers: &Registers) -> Trap {
+    let vector = registers.rbx as u8;
+    match parameter {
+        0 => Trap::SoftwareInterrupt,
+        1 => Trap::Interrupt { vector },
+        2 => Trap::of_unknown_system_call(registers.r8, registers.rax, registers.rdx),
+        length => Trap::Rewritten(Original {
+            bytes: original(registers),
+            length,
+        }),
+    }
+}
+
+/// Bytes of an instruction, from registers.
+fn original(registers: &Registers) -> [u8; MAX_LENGTH] {
+    let mut bytes = [0; MAX_LENGTH];
+    let words = [registers.r9, registers.r10];
+    for (to, from) in bytes
+        .iter_mut()
+        .zip(words.iter().flat_map(|word| word.to_le_bytes()))
+    {
+        *to = from;
+    }
+    bytes
+}
+
+/// Decodes arbitrary bytes, and what is found once more without what follows it.
+///
+/// # Panics
+/// If the length is wrong: the fuzzer's find.
+pub fn decode(input: &[u8]) {
+    if let Ok(found) = crate::decode(input) {
+        let length = usize::from(found.length);
+        assert!((1..=MAX_LENGTH).contains(&length));
+        let (whole, cut) = (input.get(..length), input.get(..length - 1));
+        assert_eq!(whole.map(crate::decode), Some(Ok(found)));
+        let truncated = cut.map(|cut| crate::decode(cut).is_err());
+        assert_eq!(truncated, Some(true));
+    }
+}
+
+/// Where [`exercise_code`] puts the input.
+const FUZZ_CODE: u64 = 0x1000;
+const FUZZ_GDT: u64 = 0x100;
+const FUZZ_TSS: u64 = 0x200;
+const FUZZ_IDT: u64 = 0x400;
+
+/// Runs arbitrary code on a CPU that is set up as a kernel does, at CPL 0 or
+/// 3: registers, then code. Handlers are code of the input, too. Instructions
+/// that are not the CPU's raise #UD.
+///
+/// # Panics
+/// As [`exercise`].
+pub fn exercise_code(input: &[u8]) {
+    let Ok((registers, code)) = Registers::read_from_prefix(input) else {
+        return;
+    };
+    let mut registers = registers;
+    let mut machine = FlatMachine::<FUZZ_RAM>::default();
+    let mut state = VcpuState::long_mode(0, 0x08, 0x10);
+    let descriptors = [
+        0x00af_9b00_0000_ffff,
+        0x00cf_9300_0000_ffff,
+        0x00cf_f300_0000_ffff,
+        0x00af_fb00_0000_ffff,
+        0x0000_8900_0200_0067,
+    ];
+    for (number, descriptor) in (1..).zip(descriptors) {
+        machine.put_u64(FUZZ_GDT + 8 * number, descriptor);
+    }
+    machine.put_u64(FUZZ_TSS + 4, 0xf00);
+    for vector in 0..32 {
+        let handler = FUZZ_CODE + 0x20 * vector;
+        let gate = handler | 0x08 << 16 | 0x8e << 40;
+        machine.put_u64(FUZZ_IDT + 16 * vector, gate);
+    }
+    machine.put(FUZZ_CODE, code);
+    state.gdtr = TableRegister::new(FUZZ_GDT, 0x37);
+    state.idtr = TableRegister::new(FUZZ_IDT, 0x1ff);
+    state.tr = Segment {
+        base: FUZZ_TSS,
+        limit: 0x67,
+        selector: 0x28,
+        attributes: Segment::PRESENT | Segment::TSS_BUSY,
+    };
+    state.efer |= registers.rflags >> 32 & 1;
+    if registers.rflags >> 33 & 1 != 0 {
+        state.cpl = 3;
+        state.cs = Segment::flat_code(0x23, 3);
+        state.ss = Segment::flat_data(0x1b, 3);
+    }
+    machine.shows_ahead = registers.rflags >> 34 & 1 != 0;
+    registers.rip = FUZZ_CODE;
+    for _ in 0..64 {
+        let trap = Trap::Exception {
+            vector: 6,
+            error_code: 0,
+        };
+        let outcome = match handle(&mut state, &mut registers, trap, &mut machine) {
+            Outcome::Exit(_) => {
+                let value = Completion::Value(registers.r8);
+                complete(&mut state, &mut registers, value, &mut machine)
+            }
+            outcome => outcome,
+        };
+        match outcome {
+            Outcome::Resume => assert_resumable(&registers, 0),
+            Outcome::Exit(_) => {}
+            Outcome::Shutdown(_) => return,
+        }
+    }
 }
 
 fn assert_resumable(registers: &Registers, step: u8) {

@@ -183,8 +183,10 @@ fn two_byte(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
             long: prefixes.wide(),
         },
         0x38 => return invpcid(cursor, prefixes),
+        0xa0 => push(SegmentName::Fs, prefixes),
         0xa1 => pop(SegmentName::Fs, prefixes),
         0xa2 => Operation::Cpuid,
+        0xa8 => push(SegmentName::Gs, prefixes),
         0xa9 => pop(SegmentName::Gs, prefixes),
         0xae => return fs_gs_base(cursor, prefixes),
         opcode @ (0xb2 | 0xb4 | 0xb5) => {
@@ -319,6 +321,13 @@ fn debug(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Result<(u8, u8), Decod
     match ModRm::take_registers(cursor, prefixes)? {
         (number @ 0..=7, register) => Ok((number, register)),
         _ => Err(DecodeError::Unclaimed),
+    }
+}
+
+const fn push(segment: SegmentName, prefixes: &Prefixes) -> Operation {
+    Operation::PushSegment {
+        segment,
+        width: prefixes.stack_width(),
     }
 }
 

@@ -19,6 +19,17 @@ impl<M: Machine> Cpu<'_, M> {
         Ok(Done::Next)
     }
 
+    /// SDM vol. 2B, PUSH: the selector, zero-extended to the operand size.
+    pub(super) fn push_segment(&mut self, name: SegmentName, width: Width) -> Executed {
+        let size = width.bytes();
+        let rsp = self.registers.rsp.wrapping_sub(size.into());
+        let value = self.state.segment(name).selector.into();
+        let privilege = self.state.privilege();
+        memory::write_sized(self.machine, rsp, size, value, privilege, Through::Stack)?;
+        self.registers.rsp = rsp;
+        Ok(Done::Next)
+    }
+
     pub(super) fn pop_segment(&mut self, name: SegmentName, width: Width) -> Executed {
         let rsp = self.registers.rsp;
         let privilege = self.state.privilege();

@@ -126,6 +126,14 @@ fn it_is_bounded() {
 /// What was rewritten is found by its address, and only there.
 #[test]
 fn rewritten_instructions() {
+    let mut rig = looking(Rig::new());
+    rig.machine.put(CODE + 2, &[0xf4]);
+    rig.machine.rewritten = Some((CODE + 2, Original::new(&[0x9c])));
+    assert_eq!(rig.run(&[0x0f, 0x06]), Outcome::Resume);
+    assert_eq!(
+        (rig.registers.rip, rig.registers.rsp),
+        (CODE + 3, STACK - 8)
+    );
     for (at, looked_ahead) in [(CODE + 2, 1), (CODE + 3, 0)] {
         let mut rig = looking(Rig::new());
         rig.machine.put(CODE + 2, &[0xcd, 0x9e]);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::rig::*;
-use crate::testing::{FUZZ_RAM, Random, exercise};
+use crate::testing::{FUZZ_RAM, Random, exercise, exercise_code};
 use crate::{Completion, Outcome, Registers, Trap, VcpuState};
 
 /// Bytes that begin an instruction of ours more often than not.
@@ -157,6 +157,21 @@ fn arbitrary_state() {
         let prefix = [0x0f, 0x0f, 0x48, 0x66][random.next() as usize & 3];
         input[memory + 0x1000] = prefix;
         exercise(&input);
+    }
+}
+
+/// Any code on a CPU that is set up well.
+#[test]
+fn arbitrary_code() {
+    let mut random = Random(0x9e37_79b9);
+    for _ in 0..30_000 {
+        let mut registers = Registers::from_words(core::array::from_fn(|_| {
+            random.next() >> (random.next() & 63)
+        }));
+        registers.rsp = 0x800 + random.next() % 0x700;
+        let mut input = registers.as_bytes().to_vec();
+        input.extend_from_slice(&random.bytes::<0x400>());
+        exercise_code(&input);
     }
 }
 

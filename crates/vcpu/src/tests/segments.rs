@@ -110,6 +110,22 @@ fn reading_selectors() {
     assert_eq!(rig.machine.u64(DATA), USER_DATA.into());
 }
 
+/// SDM vol. 2B, PUSH: zero-extended to 64 bits, or 16 with a prefix; the
+/// guest's selectors, not the thread's.
+#[test]
+fn push_fs_and_gs() {
+    let mut rig = Rig::new();
+    (rig.state.fs.selector, rig.state.gs.selector) = (USER_DATA, 0xfff8);
+    rig.machine.put(STACK - 32, &[0xee; 32]);
+    rig.step(&[0x0f, 0xa0]);
+    rig.step(&[0x0f, 0xa8]);
+    rig.step(&[0x66, 0x0f, 0xa8]);
+    assert_eq!(rig.registers.rsp, STACK - 18);
+    assert_eq!(rig.machine.u64(STACK - 8), USER_DATA.into());
+    assert_eq!(rig.machine.u64(STACK - 16), 0xfff8);
+    assert_eq!(rig.machine.u64(STACK - 24) >> 48, 0xfff8);
+}
+
 #[test]
 fn pop_fs_and_gs() {
     let mut rig = Rig::new();

@@ -53,6 +53,53 @@ fn syscall_from_user_mode() {
     }
 }
 
+/// SDM vol. 2B, SYSCALL: whatever the registers hold, RDX above all, which
+/// seL4 takes for a call number, the handler is reached and sees them.
+#[test]
+fn any_registers_reach_the_handler() {
+    const EDGES: [u64; 18] = [
+        0,
+        1,
+        0x7f,
+        0xff,
+        0xffff,
+        0x7fff_ffff,
+        0x8000_0000,
+        0x9e00_0000,
+        0xffff_ffff,
+        1 << 32,
+        0x7fff_ffff_ffff,
+        1 << 47,
+        0xffff_8000_0000_0000,
+        0xffff_ffff_9e00_0000,
+        i64::MAX as u64,
+        1 << 63,
+        u64::MAX - 1,
+        u64::MAX,
+    ];
+    let numbers = (-64_i64..=64).map(|number| (2, number as u64));
+    let edges = (0..16).flat_map(|register| EDGES.map(|value| (register, value)));
+    for (register, value) in numbers.chain(edges) {
+        let mut rig = enabled(Rig::user());
+        rig.machine.put(CODE, &[0x0f, 0x05]);
+        rig.registers.rdx = 0xffff_ffff_fe00_0000;
+        rig.registers.set(register, value);
+        let before = rig.registers;
+        // As the kernel reports it.
+        let trap = Trap::of_unknown_system_call(before.rdx, before.rax, before.rdx);
+        assert_eq!(rig.trap(trap), Outcome::Resume);
+        let expected = crate::Registers {
+            rip: 0x4800,
+            rcx: CODE + 2,
+            r11: 2,
+            rflags: 0x202,
+            ..before
+        };
+        assert_eq!(rig.registers, expected, "register {register} = {value:#x}");
+        assert_eq!(rig.state.cpl(), 0);
+    }
+}
+
 /// SDM vol. 2B: RDX, which the kernel would take for a call number, and all
 /// other registers stay.
 #[test]
