@@ -52,6 +52,9 @@ pub struct Entry {
     pub iterations: u64,
     /// Instructions of all of them.
     pub instructions: u64,
+    /// Instructions of all of them in a rewritten image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewritten: Option<u64>,
     /// Instructions on the bare machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bare: Option<u64>,
@@ -62,11 +65,18 @@ pub struct Entry {
 
 impl Entry {
     fn each(&self) -> f64 {
+        self.count(self.instructions).each()
+    }
+
+    fn rewritten_each(&self) -> Option<f64> {
+        Some(self.count(self.rewritten?).each())
+    }
+
+    const fn count(&self, instructions: u64) -> Count {
         Count {
             iterations: self.iterations,
-            instructions: self.instructions,
+            instructions,
         }
-        .each()
     }
 }
 
@@ -103,6 +113,7 @@ impl Ledger {
             let entry = Entry {
                 iterations: row.umbriel.iterations,
                 instructions: row.umbriel.instructions,
+                rewritten: row.rewritten.map(|rewritten| rewritten.instructions),
                 bare: row.bare.map(|bare| bare.instructions),
                 events: row.events.clone(),
             };
@@ -154,20 +165,30 @@ impl Ledger {
         if self.tools != *tools {
             return Vec::new();
         }
-        let grown = measured.iter().filter_map(|row| {
-            let growth = self.growth(&row.name, row.umbriel)?;
-            let before = self.rows.get(&row.name)?.each();
-            (growth > TOLERANCE).then(|| {
-                format!(
-                    "{} has grown by {:.1} %, from {before:.1} to {:.1}",
-                    row.name,
-                    100.0 * growth,
-                    row.umbriel.each()
-                )
-            })
+        let grown = measured.iter().flat_map(|row| {
+            let entry = self.rows.get(&row.name);
+            let plain = entry.map(Entry::each).zip(Some(row.umbriel));
+            let rewritten = entry.and_then(Entry::rewritten_each).zip(row.rewritten);
+            let name = &row.name;
+            [
+                plain.and_then(|(before, now)| grown(name, before, now)),
+                rewritten
+                    .and_then(|(before, now)| grown(&format!("{name} rewritten"), before, now)),
+            ]
         });
-        grown.collect()
+        grown.flatten().collect()
     }
+}
+
+/// What is to be said if `name` took `before` instructions and takes too many more now.
+fn grown(name: &str, before: f64, now: Count) -> Option<String> {
+    let (now, growth) = (now.each(), now.each() / before - 1.0);
+    (growth > TOLERANCE).then(|| {
+        format!(
+            "{name} has grown by {:.1} %, from {before:.1} to {now:.1}",
+            100.0 * growth
+        )
+    })
 }
 
 #[cfg(test)]
@@ -190,6 +211,7 @@ mod tests {
         Measured {
             name: "cpuid".into(),
             umbriel: count(instructions),
+            rewritten: Some(count(instructions / 2)),
             bare: Some(count(500)),
             events: BTreeMap::from([("faults".to_owned(), 1.5)]),
         }
@@ -208,7 +230,10 @@ mod tests {
         let regressions = ledger().regressions(&tools("1.95"), &[row(10_300)]);
         assert_eq!(
             regressions,
-            ["cpuid has grown by 3.0 %, from 100.0 to 103.0"]
+            [
+                "cpuid has grown by 3.0 %, from 100.0 to 103.0",
+                "cpuid rewritten has grown by 3.0 %, from 50.0 to 51.5"
+            ]
         );
     }
 

@@ -21,8 +21,10 @@ use lines::Count;
 pub struct Measured {
     /// Its name.
     pub name: String,
-    /// Under Umbriel.
+    /// Under Umbriel, the image as it is.
     pub umbriel: Count,
+    /// Under Umbriel, the image rewritten.
+    pub rewritten: Option<Count>,
     /// On the bare machine; not for rows that need a hypervisor.
     pub bare: Option<Count>,
     /// Events an operation, where they were counted.

@@ -114,14 +114,18 @@ fn load(repository: &Repository, system: PathBuf) -> Result<Loaded> {
 }
 
 impl Results {
-    fn add(&mut self, here: &Report, bare: &Report) {
+    fn add(&mut self, here: &Report, rewritten: &Report, bare: &Report) {
         self.failures.extend(here.failures.iter().cloned());
-        let bare_failures = bare.failures.iter().map(|line| format!("bare: {line}"));
-        self.failures.extend(bare_failures);
+        for (where_, report) in [("rewritten", rewritten), ("bare", bare)] {
+            let failures = report.failures.iter();
+            self.failures
+                .extend(failures.map(|line| format!("{where_}: {line}")));
+        }
         for (name, count) in &here.rows {
             self.rows.push(Measured {
                 name: name.clone(),
                 umbriel: *count,
+                rewritten: rewritten.row(name),
                 bare: bare.row(name),
                 events: counts::Events::new(),
             });
@@ -155,9 +159,11 @@ impl Bench<'_> {
         }
         (self.progress)("booting the bench guest");
         let (here, _) = self.boot(loaded)?;
+        (self.progress)("booting the bench guest rewritten");
+        let (rewritten, _) = self.boot(&as_rewritten(loaded))?;
         (self.progress)("booting the bench guest bare");
         let bare = self.boot_bare(loaded)?;
-        results.add(&here, &bare);
+        results.add(&here, &rewritten, &bare);
         Ok(())
     }
 
@@ -165,7 +171,9 @@ impl Bench<'_> {
     fn solo5(&self, loaded: &Loaded, results: &mut Results) -> Result<()> {
         (self.progress)("booting the Solo5 bench guest");
         let (here, _) = self.boot(loaded)?;
-        results.add(&here, &Report::default());
+        (self.progress)("booting the Solo5 bench guest rewritten");
+        let (rewritten, _) = self.boot(&as_rewritten(loaded))?;
+        results.add(&here, &rewritten, &Report::default());
         Ok(())
     }
 
@@ -218,6 +226,16 @@ impl Bench<'_> {
             machine.replay_command()
         )))
     }
+}
+
+/// The same system, its guest's image rewritten.
+fn as_rewritten(loaded: &Loaded) -> Loaded {
+    let mut loaded = Loaded {
+        system: loaded.system.clone(),
+        shown: loaded.shown.clone(),
+    };
+    loaded.system.guests[0].rewrite = Some(true);
+    loaded
 }
 
 fn select(loaded: &mut Loaded, rows: &str) {

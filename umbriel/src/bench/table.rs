@@ -20,9 +20,10 @@ pub struct Context<'a> {
     pub ledger: Option<&'a Ledger>,
 }
 
-const HEADER: [&str; 8] = [
+const HEADER: [&str; 9] = [
     "instructions each",
     "Umbriel",
+    "rewritten",
     "bare",
     "KVM shadow",
     "Xen shadow",
@@ -44,8 +45,9 @@ pub fn text(results: &Results, context: Context<'_>) -> String {
     let mut text = lines.join("\n");
     let _ = write!(
         text,
-        "\n\nPlain images, no rewriting. Instructions of the whole machine, not cycles; bench/peers.toml says how\n\
-         to read them. bar: met, or over by so much. ledger: growth since {}.\n\
+        "\n\nUmbriel: the image as it is; rewritten: the same image rewritten. Instructions of the whole machine, not cycles; bench/peers.toml says how\n\
+         to read them. bar: met, or over by so much, by the image as it is.\n\
+         ledger: its growth since {}.\n\
          Here: {}, kernel {}.\nPeers: QEMU {}; {}; Xen {}.\n",
         crate::bench::ledger::FILE,
         results.tools.qemu,
@@ -57,7 +59,7 @@ pub fn text(results: &Results, context: Context<'_>) -> String {
     text
 }
 
-fn cells(row: &Measured, context: Context<'_>) -> [String; 8] {
+fn cells(row: &Measured, context: Context<'_>) -> [String; 9] {
     let each = row.umbriel.each();
     let peer = context.peers.row(&row.name);
     let of_peer = |figure: Option<f64>| figure.map_or("-".to_owned(), number);
@@ -67,6 +69,7 @@ fn cells(row: &Measured, context: Context<'_>) -> [String; 8] {
     [
         row.name.clone(),
         number(each),
+        of_peer(row.rewritten.map(|rewritten| rewritten.each())),
         of_peer(row.bare.map(|bare| bare.each())),
         of_peer(peer.map(|peer| peer.kvm_shadow)),
         of_peer(peer.map(|peer| peer.xen_shadow)),
@@ -81,10 +84,10 @@ fn cells(row: &Measured, context: Context<'_>) -> [String; 8] {
     ]
 }
 
-fn line(cells: [String; 8]) -> String {
-    let [name, umbriel, bare, kvm, xen, best, bar, ledger] = cells;
+fn line(cells: [String; 9]) -> String {
+    let [name, umbriel, rewritten, bare, kvm, xen, best, bar, ledger] = cells;
     format!(
-        "{name:<20} {umbriel:>9} {bare:>8} {kvm:>11} {xen:>11} {best:>10} {bar:>16} {ledger:>9}"
+        "{name:<20} {umbriel:>9} {rewritten:>9} {bare:>8} {kvm:>11} {xen:>11} {best:>10} {bar:>16} {ledger:>9}"
     )
 }
 
@@ -133,6 +136,7 @@ pub fn json(results: &Results, context: Context<'_>) -> Value {
             "iterations": row.umbriel.iterations,
             "instructions": row.umbriel.instructions,
             "each": row.umbriel.each(),
+            "rewritten": row.rewritten.map(|rewritten| rewritten.each()),
             "bare": row.bare.map(|bare| bare.each()),
             "peer-iterations": peer.map(|peer| peer.iterations),
             "peer-bare": peer.map(|peer| peer.bare),
@@ -171,6 +175,7 @@ mod tests {
             [
                 "pgfault_hidden_warm",
                 "518766",
+                "318766",
                 "3711.2",
                 "246335",
                 "242399",

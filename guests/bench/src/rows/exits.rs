@@ -53,6 +53,18 @@ pub fn cpuid(_: &mut Bench) -> Measured {
     }))
 }
 
+/// Four instructions: RDMSR of IA32_EFER.
+pub fn rdmsr(_: &mut Bench) -> Measured {
+    Ok(repeated(|| {
+        // SAFETY: reads a register that every 64-bit processor has.
+        unsafe {
+            asm!("2: mov ecx, 0xc0000080", "rdmsr", "dec {n:e}", "jnz 2b",
+                n = inout(reg) TIMES => _,
+                out("eax") _, out("ecx") _, out("edx") _, options(nomem, nostack));
+        }
+    }))
+}
+
 /// Four instructions: a software interrupt whose handler is one `iretq`.
 pub fn kernel_int(_: &mut Bench) -> Measured {
     Ok(repeated(|| {

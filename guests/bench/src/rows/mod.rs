@@ -55,6 +55,7 @@ pub const ALL: &[Row] = &[
     row("out80", exits::out80),
     row("out_unused", exits::out_unused),
     row("cpuid", exits::cpuid),
+    row("rdmsr", exits::rdmsr),
     row("kernel_int", exits::kernel_int),
     row("user_syscall", user::syscall),
     row("user_fault", user::fault),
