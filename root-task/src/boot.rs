@@ -9,6 +9,7 @@ use crate::address_space::Stores;
 use crate::cspace::{CSpace, MAX_GUESTS};
 use crate::drivers::{self, Drivers};
 use crate::error::{BuildError, Named};
+use crate::frequency;
 use crate::guest;
 use crate::image;
 use crate::machine;
@@ -54,7 +55,7 @@ fn start(boot_info: &BootInfoPtr) -> Result<core::convert::Infallible, BuildErro
     let mut stores = Stores { memory, cspace };
     let supervisor: cap::Endpoint = stores.make(&ObjectBlueprint::Endpoint)?.cast();
     let spare = sel4::CPtr::from_bits(stores.cspace.take(1)?);
-    let tsc_hz = u64::from(boot_info.tsc_frequency_mhz().unwrap_or(1000)) * 1_000_000;
+    let tsc_hz = frequency::tsc_hz(boot_info.tsc_frequency_mhz().unwrap_or(1000));
     let mut workshop = Workshop {
         archive,
         stores,

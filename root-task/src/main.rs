@@ -23,6 +23,8 @@ mod drivers;
 #[cfg(target_os = "none")]
 mod error;
 #[cfg(target_os = "none")]
+mod frequency;
+#[cfg(target_os = "none")]
 mod guest;
 #[cfg(target_os = "none")]
 mod image;
