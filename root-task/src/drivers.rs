@@ -87,6 +87,25 @@ impl Drivers {
         self.client(workshop, number, notification)
     }
 
+    /// Lets what the timer signals to process number `number`, a vmm, arrive
+    /// at `server`, the thread of its guest's shadow-server.
+    ///
+    /// # Errors
+    /// [`BuildError`] if memory or slots run out.
+    pub fn connect_timer_to_server(
+        &self,
+        workshop: &mut Workshop<'_>,
+        number: usize,
+        server: cap::Tcb,
+    ) -> Result<(), BuildError> {
+        let notification: cap::Notification =
+            workshop.stores.make(&ObjectBlueprint::Notification)?.cast();
+        server
+            .tcb_bind_notification(notification)
+            .named("binding of a notification")?;
+        self.client(workshop, number, notification)
+    }
+
     /// Lets the timer signal `notification` for client number `number`.
     ///
     /// # Errors
@@ -131,6 +150,7 @@ fn driver(
         guest: None,
         cnode: (cnode, radix),
         priority,
+        highest_priority: priority,
         startup: &startup(names::process(program, None)),
     })?;
     Ok((built, endpoint, cnode))

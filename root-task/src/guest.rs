@@ -11,7 +11,7 @@ use sel4::{
     cap, init_thread,
 };
 use system::address_map::{self, BOUNCE_PAGES};
-use system::compiled::{GUEST_PRIORITIES, Guest, PatchKind, ProgramKind};
+use system::compiled::{GUEST_PRIORITIES, Guest, PatchKind, Platform, ProgramKind};
 use system::cspace::{self, Pools, ServerSlots, Slots};
 use zerocopy::IntoBytes;
 
@@ -83,7 +83,7 @@ pub fn build(
     let server = site.server(server_endpoint)?;
     let trace = site.trace(server.address_space)?;
     site.memory(server.address_space)?;
-    let vmm = site.vmm(server_endpoint, drivers)?;
+    let vmm = site.vmm(&server, server_endpoint, drivers)?;
     site.bounce(server.address_space, vmm.address_space)?;
     let vcpus = site.vcpus(server.address_space, server_endpoint)?;
     Ok(Built {
@@ -251,6 +251,8 @@ impl Site<'_, '_> {
             guest: Some(self.index),
             cnode: (self.cnode, self.radix),
             priority: self.guest.priority as u8,
+            // To stop a running vCPU, it raises itself above its guest.
+            highest_priority: self.guest.priority as u8 + 1,
             startup: &startup,
         })?;
         let pages = self.guest.metadata_bytes.div_ceil(FRAME_BYTES as u64);
@@ -300,7 +302,12 @@ impl Site<'_, '_> {
         Ok(())
     }
 
-    fn vmm(&mut self, server: cap::Endpoint, drivers: &Drivers) -> Result<Process, BuildError> {
+    fn vmm(
+        &mut self,
+        server_process: &Process,
+        server: cap::Endpoint,
+        drivers: &Drivers,
+    ) -> Result<Process, BuildError> {
         let startup = self.startup(ProgramKind::Vmm);
         let number = server_number(self.index) + 1;
         let radix = cspace::vmm::RADIX;
@@ -325,13 +332,18 @@ impl Site<'_, '_> {
                 .mint(&CSpace::slot(endpoint.cptr()), call, badge)
                 .named("mint of an endpoint for a vmm")?;
         }
-        drivers.connect_timer(self.workshop, number, cnode, radix)?;
+        if self.guest.platform == Platform::Pc64 as u32 {
+            drivers.connect_timer_to_server(self.workshop, number, server_process.tcb)?;
+        } else {
+            drivers.connect_timer(self.workshop, number, cnode, radix)?;
+        }
         self.workshop.process(&Plan {
             program: ProgramKind::Vmm,
             number,
             guest: Some(self.index),
             cnode: (cnode, radix),
             priority: self.guest.priority as u8,
+            highest_priority: self.guest.priority as u8,
             startup: &startup,
         })
     }

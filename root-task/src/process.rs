@@ -64,6 +64,8 @@ pub struct Plan<'a> {
     pub cnode: (cap::CNode, u32),
     /// Its scheduling priority.
     pub priority: u8,
+    /// The highest priority that it may give to itself.
+    pub highest_priority: u8,
     /// What its startup page tells it; number and time base are filled in.
     pub startup: &'a Startup,
 }
@@ -281,7 +283,7 @@ impl Workshop<'_> {
             ipc_buffer: Some((address_map::IPC_BUFFER as usize, ipc_buffer)),
             authority: init_thread::slot::TCB,
             sched: SchedParams {
-                mcp: plan.priority,
+                mcp: plan.highest_priority,
                 priority: plan.priority,
             },
         })

@@ -22,6 +22,8 @@ mod caps;
 #[cfg(target_os = "none")]
 mod exits;
 #[cfg(target_os = "none")]
+mod interrupts;
+#[cfg(target_os = "none")]
 mod pages;
 #[cfg(target_os = "none")]
 mod paging;

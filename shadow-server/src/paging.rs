@@ -137,6 +137,8 @@ pub struct Mmu<'p> {
     /// Whether a capability operation or a read of registers failed; the caller
     /// must not resume the guest then as if nothing were.
     pub failed: bool,
+    /// Whether an interrupt waits for the vCPU to take it.
+    pub interrupt_pending: bool,
 }
 
 /// Where a byte of guest memory is.
@@ -162,6 +164,7 @@ impl<'p> Mmu<'p> {
             translations,
             nothing_ahead,
             failed: false,
+            interrupt_pending: false,
         }
     }
 
@@ -292,6 +295,10 @@ impl Machine for Mmu<'_> {
 
     fn original(&mut self, gva: Gva) -> Option<Original> {
         self.paging.rewrites.find(gva.get())
+    }
+
+    fn interrupt_pending(&self) -> bool {
+        self.interrupt_pending
     }
 
     fn looked_ahead(&mut self) {

@@ -2,9 +2,9 @@
 
 use heapless::Vec;
 use protocol::badge;
-use protocol::counters::Server as Counter;
-use protocol::exit::{self, Completion};
-use protocol::request::Request;
+pub(crate) use protocol::counters::Server as Counter;
+use protocol::exit::{self, Completion, Taken};
+use protocol::request::{Offer, Request};
 use protocol::startup::Startup;
 use sel4::runtime::StartupPage;
 use sel4::{Fault, RecvWithMRs, cap, fault, ipc_buffer};
@@ -26,7 +26,7 @@ use crate::window::Window;
 sel4::process!(main);
 
 /// Whom the server owes an answer after a message.
-enum Next {
+pub(crate) enum Next {
     /// Nobody: the sender is parked, or was resumed otherwise.
     Receive,
     /// The sender.
@@ -35,7 +35,7 @@ enum Next {
 
 /// How a vCPU can be let go.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Release {
+pub(crate) enum Release {
     /// By answering the exception that was just received; the answer sets the
     /// first three registers. Cheaper by half.
     Reply,
@@ -47,19 +47,25 @@ enum Release {
 }
 
 /// The server.
-struct Server {
+pub(crate) struct Server {
     paging: Paging,
     bounce: Bounce,
-    vcpus: Vec<Vcpu, MAX_VCPUS>,
+    pub(crate) vcpus: Vec<Vcpu, MAX_VCPUS>,
     /// Exits that the vmm has not fetched yet, with their vCPUs.
-    exits: Vec<(usize, Stop), MAX_VCPUS>,
+    pub(crate) exits: Vec<(usize, Stop), MAX_VCPUS>,
     /// Whether the vmm's request for the next exit is parked.
-    parked: bool,
+    pub(crate) parked: bool,
+    /// Whether a driver has signalled and the vmm does not know yet.
+    pub(crate) signalled: bool,
+    /// What became of offers, as far as the vmm does not know yet.
+    pub(crate) taken: Taken,
+    /// Priority of the guest's threads.
+    pub(crate) priority: u8,
 }
 
 /// Why a vCPU waits for the vmm.
 #[derive(Clone, Copy)]
-enum Stop {
+pub(crate) enum Stop {
     Exit(exit::Exit),
     Shutdown(TripleFault),
 }
@@ -93,6 +99,9 @@ fn main(page: StartupPage) -> ! {
         vcpus: Vec::new(),
         exits: Vec::new(),
         parked: false,
+        signalled: false,
+        taken: Taken::default(),
+        priority: startup.priority as u8,
     };
     server.start(startup);
     server.run()
@@ -157,7 +166,7 @@ impl Server {
     }
 
     #[inline]
-    fn serve(&mut self, message: &RecvWithMRs) -> Next {
+    pub(crate) fn serve(&mut self, message: &RecvWithMRs) -> Next {
         if let Some(index) = badge::vcpu_index(message.badge) {
             if index >= self.vcpus.len() {
                 return Next::Reply(requests::refuse());
@@ -166,6 +175,12 @@ impl Server {
         }
         if message.badge == badge::VMM {
             return self.request(message);
+        }
+        if message.badge & badge::NOTIFICATION != 0 {
+            process::count(Counter::Signals);
+            self.signalled = true;
+            self.answer_parked();
+            return Next::Receive;
         }
         Next::Reply(requests::refuse())
     }
@@ -178,6 +193,9 @@ impl Server {
             Some(Fault::VmFault(fault)) => self.vm_fault(index, &fault),
             Some(Fault::UserException(fault)) => {
                 self.vcpus[index].stopped_at([fault.ip, fault.sp, fault.flags]);
+                if fault.number == DEBUG && self.vcpus[index].stepping {
+                    return self.left_shadow(index);
+                }
                 let trap = self.paging.rewrites.of_exception(&fault);
                 self.trap(index, trap, Release::Reply)
             }
@@ -272,7 +290,7 @@ impl Server {
     }
 
     /// Lets the CPU work on vCPU `index`, then does what comes out of it.
-    fn step(
+    pub(crate) fn step(
         &mut self,
         index: usize,
         release: Release,
@@ -287,15 +305,17 @@ impl Server {
             &mut vcpu.nothing_ahead,
             context,
         );
+        mmu.interrupt_pending = vcpu.offer.is_some();
         let outcome = work(vcpu.state, &mut vcpu.registers, &mut mmu);
         if mmu.failed {
             return self.give_up(index);
         }
         match outcome {
             Outcome::Resume => self.resume(index, release),
-            Outcome::Exit(exit) => {
-                self.exit(index, Stop::Exit(exits::of_cpu(exit)), Waiting::Instruction)
-            }
+            Outcome::Exit(exit) => match exits::of_cpu(exit) {
+                exit @ exit::Exit::Halt { .. } => self.halt(index, exit, release),
+                exit => self.exit(index, Stop::Exit(exit), Waiting::Instruction),
+            },
             Outcome::Shutdown(fault) => self.exit(index, Stop::Shutdown(fault), Waiting::Nothing),
         }
     }
@@ -308,20 +328,25 @@ impl Server {
     }
 
     /// Where a vCPU stopped whose fault message did not say.
-    fn fetch_registers(&mut self, index: usize) -> bool {
-        let vcpu = &mut self.vcpus[index];
-        vcpu.thread.stopped();
-        let read = vcpu.thread.load(&mut vcpu.registers, RegisterSet::First);
+    pub(crate) fn fetch_registers(&mut self, index: usize) -> bool {
+        let read = self.vcpus[index].fetch_first();
         if read.is_err() {
             process::count(Counter::FailedInvocations);
         }
         read.is_ok()
     }
 
-    /// Lets a stopped vCPU run on, in the space that its state asks for.
-    fn resume(&mut self, index: usize, release: Release) -> Next {
+    /// Lets a stopped vCPU run on, in the space that its state asks for. If
+    /// it can take the interrupt that it is offered, it does.
+    pub(crate) fn resume(&mut self, index: usize, release: Release) -> Next {
         let vcpu = &mut self.vcpus[index];
         vcpu.waiting = None;
+        if vcpu.offer.is_some() || vcpu.stepping {
+            if let Some(vector) = vcpu.take_offer() {
+                return self.interrupt(index, vector, release);
+            }
+            vcpu.step_out_of_shadow();
+        }
         let context = vcpu.context();
         let entered = self
             .paging
@@ -352,18 +377,37 @@ impl Server {
     }
 
     /// Hands an exit to the vmm, now or when it asks.
-    fn exit(&mut self, index: usize, stop: Stop, waiting: Waiting) -> Next {
+    pub(crate) fn exit(&mut self, index: usize, stop: Stop, waiting: Waiting) -> Next {
         process::count(Counter::Exits);
         self.vcpus[index].watchdog.progress();
         self.vcpus[index].waiting = Some(waiting);
-        if core::mem::take(&mut self.parked) {
-            let words = self.words(index, stop);
-            exits::answer(self.parked_reply(), words);
-        } else {
-            // A vCPU that waits does not exit again, so one entry each.
-            let _ = self.exits.push((index, stop));
-        }
+        // A vCPU that waits does not exit again, so one entry each.
+        let _ = self.exits.push((index, stop));
+        self.answer_parked();
         Next::Receive
+    }
+
+    /// What the vmm must know next: an exit, or that there was a signal.
+    fn news(&mut self) -> Option<exit::Words> {
+        let words = if !self.exits.is_empty() {
+            let (index, stop) = self.exits.remove(0);
+            self.words(index, stop)
+        } else if core::mem::take(&mut self.signalled) {
+            exit::Exit::Woken.encode(0)
+        } else {
+            return None;
+        };
+        Some(core::mem::take(&mut self.taken).add_to(words))
+    }
+
+    /// Answers the parked request if there are news.
+    pub(crate) fn answer_parked(&mut self) {
+        if self.parked
+            && let Some(words) = self.news()
+        {
+            self.parked = false;
+            exits::answer(self.parked_reply(), words);
+        }
     }
 
     fn words(&mut self, index: usize, stop: Stop) -> exit::Words {
@@ -387,8 +431,15 @@ impl Server {
     fn request(&mut self, message: &RecvWithMRs) -> Next {
         process::count(Counter::Requests);
         match Request::decode(message.info.label(), message.info.length(), message.msg) {
-            Some(Request::NextExit) => self.next_exit(),
-            Some(Request::Complete { vcpu, completion }) => self.complete(vcpu, completion),
+            Some(Request::NextExit { offer }) => match offer {
+                None => self.next_exit(),
+                Some(offer) => self.next_exit_with(offer),
+            },
+            Some(Request::Complete {
+                vcpu,
+                completion,
+                offer,
+            }) => self.complete(vcpu, completion, offer),
             Some(Request::Read { gpa, length }) => Next::Reply(requests::read(
                 &self.paging.memory,
                 &self.bounce,
@@ -410,11 +461,15 @@ impl Server {
     }
 
     /// Answers with the oldest exit, or parks the vmm until there is one.
-    fn next_exit(&mut self) -> Next {
-        if !self.exits.is_empty() {
-            let (index, stop) = self.exits.remove(0);
-            return Next::Reply(exits::message(self.words(index, stop)));
+    pub(crate) fn next_exit(&mut self) -> Next {
+        match self.news() {
+            Some(words) => Next::Reply(exits::message(words)),
+            None => self.park(),
         }
+    }
+
+    /// Parks the vmm's request, whose sender waits for an answer.
+    pub(crate) fn park(&mut self) -> Next {
         let slot = self.paging.caps.place(self.parked_reply().bits());
         match slot.save_caller() {
             Ok(()) => {
@@ -425,7 +480,7 @@ impl Server {
         }
     }
 
-    fn complete(&mut self, index: usize, completion: Completion) -> Next {
+    fn complete(&mut self, index: usize, completion: Completion, offer: Option<Offer>) -> Next {
         let Some(waiting) = self.vcpus.get(index).and_then(|vcpu| vcpu.waiting) else {
             return Next::Reply(requests::refuse());
         };
@@ -433,12 +488,20 @@ impl Server {
             // The vmm has not even seen the exit that it completes.
             return Next::Reply(requests::refuse());
         }
+        // For another vCPU than the one that waits here, which may have to be
+        // stopped, it comes with the request that follows.
+        if let Some(offer) = offer {
+            if offer.vcpu != index {
+                return Next::Reply(requests::refuse());
+            }
+            self.accept(offer);
+        }
         // What these say about the vCPU's answer does not concern the vmm,
         // which is the one that waits now.
         let _: Next = match waiting {
             Waiting::Nothing => return Next::Reply(requests::refuse()),
             Waiting::Access => self.resume(index, Release::Write),
-            Waiting::Instruction => {
+            Waiting::Instruction | Waiting::Interrupt => {
                 let completion = exits::completion(completion);
                 self.step(index, Release::Write, |state, registers, mmu| {
                     vcpu::complete(state, registers, completion, mmu)
@@ -450,6 +513,7 @@ impl Server {
 }
 
 const GENERAL_PROTECTION: u64 = Vector::GeneralProtection as u64;
+const DEBUG: u64 = Vector::Debug as u64;
 
 /// What the thread tried. Without NX and SMEP the CPU does not tell fetches
 /// from reads; a fetch is the fault at the instruction's own address.

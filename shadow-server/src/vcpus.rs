@@ -3,7 +3,8 @@
 use sel4::fault;
 use shadow_core::{PagingContext, VcpuId};
 use system::cspace::ServerSlots;
-use vcpu::{Registers, VcpuState};
+use vcpu::{RegisterSet, Registers, VcpuState};
+use x86::Rflags;
 use zerocopy::FromZeros;
 
 use crate::ahead::NothingAhead;
@@ -29,6 +30,11 @@ pub struct Vcpu {
     pub watchdog: Watchdog,
     /// Whether an exit awaits its completion, and of which kind.
     pub waiting: Option<Waiting>,
+    /// The vector that its interrupt controller offers.
+    pub offer: Option<u8>,
+    /// Whether its thread runs with TF set by the server, to come back after
+    /// the one instruction that an interrupt shadow covers.
+    pub stepping: bool,
 }
 
 /// Notices a vCPU that faults at one instruction and address again and again:
@@ -70,6 +76,8 @@ pub enum Waiting {
     Instruction,
     /// It lets the instruction run again.
     Access,
+    /// The vCPU has halted: it, or an interrupt, lets it go on.
+    Interrupt,
     /// Nothing can complete it: the vCPU has shut down.
     Nothing,
 }
@@ -91,17 +99,65 @@ impl Vcpu {
             nothing_ahead: NothingAhead::new(),
             watchdog: Watchdog::default(),
             waiting: None,
+            offer: None,
+            stepping: false,
         }
     }
 
     /// Its thread stopped, and its fault message said where.
+    #[inline]
     pub fn stopped_at(&mut self, first: [u64; 3]) {
         self.thread.stopped_at(&mut self.registers, first);
+        self.hide_step();
+    }
+
+    /// Fetches where its thread is; nothing is known of its registers before.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn fetch_first(&mut self) -> sel4::Result<()> {
+        self.thread.stopped();
+        self.thread.load(&mut self.registers, RegisterSet::First)?;
+        self.hide_step();
+        Ok(())
+    }
+
+    /// A TF that the server has set is not the guest's.
+    const fn hide_step(&mut self) {
+        if self.stepping {
+            self.registers.rflags &= !Rflags::TF.bits();
+        }
+    }
+
+    /// Runs the next instruction alone if the interrupt shadow covers it and
+    /// an interrupt waits for the shadow's end. A guest that steps itself comes
+    /// back anyway.
+    pub const fn step_out_of_shadow(&mut self) {
+        self.stepping = false;
+        if self.offer.is_some()
+            && self.state.interrupts_enabled()
+            && self.state.in_interrupt_shadow(&self.registers)
+            && self.registers.rflags & Rflags::TF.bits() == 0
+        {
+            self.registers.rflags |= Rflags::TF.bits();
+            self.stepping = true;
+        }
+    }
+
+    /// Takes the offered vector if the vCPU can take an interrupt now, between
+    /// two instructions.
+    pub const fn take_offer(&mut self) -> Option<u8> {
+        if self.offer.is_some() && self.state.interrupt_window_open(&self.registers) {
+            self.offer.take()
+        } else {
+            None
+        }
     }
 
     /// Its thread stopped, and its fault message brought all general registers.
     pub fn stopped_with(&mut self, fault: &fault::UnknownSyscall) {
         self.thread.stopped_with(&mut self.registers, fault);
+        self.hide_step();
     }
 
     /// Its paging state.

@@ -8,6 +8,7 @@ pub struct Fake {
     pub writes: Vec<Vec<u8>>,
     pub slept_ns: u64,
     pub unknown_ports: u32,
+    pub now: u64,
 }
 
 impl Default for Fake {
@@ -17,6 +18,7 @@ impl Default for Fake {
             writes: Vec::new(),
             slept_ns: 0,
             unknown_ports: 0,
+            now: 0,
         }
     }
 }
@@ -62,6 +64,10 @@ impl Host for Fake {
 
     fn console(&mut self, bytes: &[u8]) {
         self.writes.push(bytes.to_vec());
+    }
+
+    fn now(&self) -> u64 {
+        self.now
     }
 
     fn wall_time_ns(&mut self) -> u64 {

@@ -24,6 +24,9 @@ pub trait Host {
     /// Sends bytes of the guest's stream to the console.
     fn console(&mut self, bytes: &[u8]);
 
+    /// The time-stamp counter.
+    fn now(&self) -> u64;
+
     /// Nanoseconds since 1970 UTC.
     fn wall_time_ns(&mut self) -> u64;
 

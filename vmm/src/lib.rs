@@ -12,6 +12,8 @@
 pub mod host;
 pub mod output;
 pub mod pc64;
+pub mod pic;
+pub mod pit;
 pub mod platform;
 pub mod registers;
 pub mod solo5;

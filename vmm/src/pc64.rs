@@ -1,30 +1,71 @@
-//! The pc64 platform: PC devices through ports. So far the UART on COM1 and
-//! the exit port.
+//! The pc64 platform: PC devices through ports.
+//!
+//! ```text
+//!  port exits ─► ports ─► UART, timer, interrupt controllers, exit port
+//!                           │ rises        │ pending
+//!                           └──► input 0 ──┴──► offer ─► the vCPU takes it
+//! ```
+//!
+//! The controllers' answer to an acknowledgement is *offered* to the vCPU,
+//! which takes it when its interrupt flag allows. The news that it did arrives
+//! with the next exit, before that is served; since the guest sees the
+//! controllers through exits only, it finds them as if they had been
+//! acknowledged at that instant.
 
-use protocol::exit::{Completion, Exit};
+mod ports;
+
+use protocol::exit::{Completion, Exit, Taken};
+use protocol::request::Offer;
 use protocol::supervisor::{Cause, STATUS_GUEST_CRASHED};
 
 use crate::host::Host;
 use crate::output::Output;
+use crate::pic::{self, Pair};
+use crate::pit::Pit;
 use crate::platform::Action;
-use crate::uart::{self, Uart};
+use crate::uart::Uart;
 
-/// A byte written here ends the guest with that status.
-pub const EXIT_PORT: u16 = 0xf4;
+pub use ports::EXIT_PORT;
+
+/// The timer's input of the interrupt controllers.
+const TIMER_IRQ: u8 = 0;
+/// Wake-ups for the timer come at most this often, in Hz: each costs the
+/// machine's timer driver time that nobody is charged for. Rises in between
+/// are late by up to a period of this.
+const WAKES_A_SECOND: u64 = 10_000;
 
 /// The devices.
 pub struct Pc {
     uart: Uart,
+    pic: Pair,
+    pit: Pit,
+    /// What the vCPU is offered, and what it was offered before.
+    offered: Option<pic::Request>,
+    offered_before: Option<pic::Request>,
+    /// Ticks between wake-ups for the timer, at least.
+    wake_interval: u64,
+    /// The timer rose at this tick or, if a wake-up was due, a little later.
+    last_rise: u64,
 }
 
 impl Pc {
-    /// After power-on.
-    pub const fn new() -> Self {
-        Self { uart: Uart::new() }
+    /// As the firmware leaves it, at `now`. The time-stamp counter has
+    /// `tsc_hz` ticks a second.
+    pub fn new(tsc_hz: u64, now: u64) -> Self {
+        Self {
+            uart: Uart::new(),
+            pic: Pair::new(),
+            pit: Pit::new(tsc_hz, now),
+            offered: None,
+            offered_before: None,
+            wake_interval: tsc_hz / WAKES_A_SECOND,
+            last_rise: now,
+        }
     }
 
     /// Serves an exit.
     pub fn serve(&mut self, exit: Exit, output: &mut Output, host: &mut impl Host) -> Action {
+        self.pass_time(host.now());
         match exit {
             Exit::PortOut {
                 port, size, value, ..
@@ -35,10 +76,19 @@ impl Pc {
             Exit::ReadMsr { .. } | Exit::WriteMsr { .. } => {
                 Action::Complete(Completion::GeneralProtection)
             }
-            Exit::Halt { .. } => {
+            Exit::Woken => Action::Wait,
+            Exit::Halt {
+                interruptible: true,
+            } => {
+                output.flush(host);
+                Action::Wait
+            }
+            Exit::Halt {
+                interruptible: false,
+            } => {
                 output.message(
                     host,
-                    format_args!("umbriel: halted, and nothing can wake it"),
+                    format_args!("umbriel: halted with interrupts off, and nothing can wake it"),
                 );
                 ended(Cause::Unsupported)
             }
@@ -53,41 +103,46 @@ impl Pc {
         }
     }
 
-    fn port_out(
-        &mut self,
-        port: u16,
-        size: u8,
-        value: u32,
-        output: &mut Output,
-        host: &mut impl Host,
-    ) -> Action {
-        if port == EXIT_PORT {
-            output.flush(host);
-            return Action::End {
-                status: u64::from(value & 0xff),
-                cause: Cause::Exit,
-            };
+    fn pass_time(&mut self, now: u64) {
+        if self.pit.poll(now) {
+            self.last_rise = now;
+            self.pic.pulse(TIMER_IRQ);
         }
-        match uart_register(port) {
-            Some(register) if size == 1 => {
-                if let Some(byte) = self.uart.write(register, value as u8) {
-                    output.write(&[byte], host);
-                }
-            }
-            _ => host.count_unknown_port(),
-        }
-        Action::DONE
     }
 
-    /// The value read, in the low bytes; all ones where no device answers.
-    fn port_in(&mut self, port: u16, size: u8, host: &mut impl Host) -> u64 {
-        match uart_register(port) {
-            Some(register) if size == 1 => u64::from(self.uart.read(register)),
-            _ => {
-                host.count_unknown_port();
-                u64::from(u32::MAX >> (32 - 8 * u32::from(size)))
-            }
+    /// The vCPU took what it was offered, or what it was offered before that.
+    pub fn taken(&mut self, taken: Taken) {
+        if taken.late {
+            self.offered = self.offered_before;
         }
+        if taken.vcpus & 1 != 0
+            && let Some(request) = self.offered.take()
+        {
+            self.pic.acknowledge(request.irq);
+        }
+    }
+
+    /// What the vCPU must be told, if it is something else than before.
+    pub fn offer(&mut self) -> Option<Offer> {
+        let pending = self.pic.pending();
+        if pending == self.offered {
+            return None;
+        }
+        self.offered_before = self.offered;
+        self.offered = pending;
+        Some(Offer {
+            vcpu: 0,
+            vector: pending.map(|request| request.vector),
+        })
+    }
+
+    /// When the timer's next rise can make a difference.
+    pub fn deadline(&self) -> Option<u64> {
+        if self.pic.is_masked(TIMER_IRQ) {
+            return None;
+        }
+        let soonest = self.last_rise.saturating_add(self.wake_interval);
+        self.pit.next_rise().map(|rise| rise.max(soonest))
     }
 }
 
@@ -98,49 +153,5 @@ const fn ended(cause: Cause) -> Action {
     }
 }
 
-fn uart_register(port: u16) -> Option<u16> {
-    let register = port.checked_sub(uart::FIRST_PORT)?;
-    (register < uart::PORTS).then_some(register)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fake::Fake;
-
-    #[test]
-    fn the_uart_prints_and_the_exit_port_ends() {
-        let (mut pc, mut output, mut host) = (Pc::new(), Output::new(), Fake::default());
-        for byte in *b"hi" {
-            let exit = Exit::PortOut {
-                port: 0x3f8,
-                size: 1,
-                value: u32::from(byte),
-                argument: None,
-            };
-            assert_eq!(pc.serve(exit, &mut output, &mut host), Action::DONE);
-        }
-        let exit = Exit::PortOut {
-            port: EXIT_PORT,
-            size: 4,
-            value: 0x103,
-            argument: None,
-        };
-        let end = Action::End {
-            status: 3,
-            cause: Cause::Exit,
-        };
-        assert_eq!(pc.serve(exit, &mut output, &mut host), end);
-        assert_eq!(host.text(), "hi");
-    }
-
-    #[test]
-    fn unclaimed_ports_read_all_ones() {
-        let (mut pc, mut output, mut host) = (Pc::new(), Output::new(), Fake::default());
-        for (size, ones) in [(1, 0xff), (2, 0xffff), (4, 0xffff_ffff)] {
-            let action = pc.serve(Exit::PortIn { port: 0xe0, size }, &mut output, &mut host);
-            assert_eq!(action, Action::Complete(Completion::Value(ones)));
-        }
-        assert_eq!(host.unknown_ports, 3);
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! The platforms and what they do with an exit.
 
-use protocol::exit::{Completion, Exit};
+use protocol::exit::{Completion, Exit, Taken};
+use protocol::request::Offer;
 use protocol::supervisor::{Cause, STATUS_GUEST_CRASHED};
 use system::compiled;
 
@@ -13,6 +14,8 @@ use crate::{pc64, solo5};
 pub enum Action {
     /// It goes on.
     Complete(Completion),
+    /// It waits for an interrupt, or no vCPU is concerned.
+    Wait,
     /// The guest has ended.
     End {
         /// Exit status, 0 to 255.
@@ -36,11 +39,37 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// A platform as it is after power-on.
-    pub const fn new(platform: compiled::Platform) -> Self {
+    /// A platform as it is after power-on, at `now`. The time-stamp counter
+    /// has `tsc_hz` ticks a second.
+    pub fn new(platform: compiled::Platform, tsc_hz: u64, now: u64) -> Self {
         match platform {
             compiled::Platform::Solo5Hvt => Self::Solo5(solo5::Tender::new()),
-            compiled::Platform::Pc64 => Self::Pc64(pc64::Pc::new()),
+            compiled::Platform::Pc64 => Self::Pc64(pc64::Pc::new(tsc_hz, now)),
+        }
+    }
+
+    /// Some vCPUs took the interrupts that they were offered. Called before
+    /// the exit that brought the news is served.
+    pub fn taken(&mut self, taken: Taken) {
+        if let Self::Pc64(pc) = self {
+            pc.taken(taken);
+        }
+    }
+
+    /// What changed for the vCPUs at the interrupt controller; it counts as
+    /// told from now on.
+    pub fn offer(&mut self) -> Option<Offer> {
+        match self {
+            Self::Solo5(_) => None,
+            Self::Pc64(pc) => pc.offer(),
+        }
+    }
+
+    /// When the platform must be woken, in ticks of the time-stamp counter.
+    pub fn deadline(&self) -> Option<u64> {
+        match self {
+            Self::Solo5(_) => None,
+            Self::Pc64(pc) => pc.deadline(),
         }
     }
 

@@ -22,29 +22,42 @@ sel4::process!(main);
 fn main(page: StartupPage) -> ! {
     let startup = process::start(page);
     let platform = compiled::Platform::from_number(startup.platform).expect("a known platform");
-    let mut platform = Platform::new(platform);
+    let tsc_hz = startup.tsc_hz.max(1);
+    let mut platform = Platform::new(platform, tsc_hz, process::ticks());
     let mut output = Output::new();
     let mut services = Services {
         memory_bytes: startup.memory_bytes,
-        tsc_hz: startup.tsc_hz.max(1),
+        tsc_hz,
+        deadline: None,
     };
-    let mut request = Request::NextExit;
+    let mut request = Request::NextExit { offer: None };
     loop {
-        let Some((vcpu, exit)) = next_exit(request) else {
+        let Some((taken, vcpu, exit)) = next_exit(request) else {
             count(counters::Vmm::Refused);
-            request = Request::NextExit;
+            request = Request::NextExit { offer: None };
             continue;
         };
-        count(counters::Vmm::Exits);
+        platform.taken(taken);
+        if exit != Exit::Woken {
+            count(counters::Vmm::Exits);
+        }
         if exit == Exit::Shutdown {
             let mut dump = RegisterDump::default();
             services::read_bounce(dump.as_mut_bytes());
             registers::print(&dump, &mut output, &mut services);
         }
-        match platform.serve(exit, &mut output, &mut services) {
-            Action::Complete(completion) => request = Request::Complete { vcpu, completion },
+        let action = platform.serve(exit, &mut output, &mut services);
+        let offer = platform.offer();
+        request = match action {
+            Action::Complete(completion) => Request::Complete {
+                vcpu,
+                completion,
+                offer,
+            },
+            Action::Wait => Request::NextExit { offer },
             Action::End { status, cause } => end(status, cause, &mut output, &mut services),
-        }
+        };
+        services.set_deadline(platform.deadline());
     }
 }
 

@@ -4,7 +4,7 @@
 
 use process::{count, ticks};
 use protocol::counters;
-use protocol::exit::{EXIT, Exit};
+use protocol::exit::{EXIT, Exit, Taken};
 use protocol::request::{INLINE_BYTES, READ, Request, WRITE};
 use protocol::{bytes, console, timer};
 use sel4::{CallWithMRs, MessageInfo, cap, ipc_buffer};
@@ -23,6 +23,8 @@ pub struct Services {
     pub memory_bytes: u64,
     /// Ticks of the time-stamp counter per second.
     pub tsc_hz: u64,
+    /// The deadline that the timer has of this process.
+    pub deadline: Option<u64>,
 }
 
 fn call(request: Request) -> CallWithMRs {
@@ -31,11 +33,12 @@ fn call(request: Request) -> CallWithMRs {
 }
 
 /// Sends `request`, which waits for an exit, and waits until there is one.
-pub fn next_exit(request: Request) -> Option<(usize, Exit)> {
+pub fn next_exit(request: Request) -> Option<(Taken, usize, Exit)> {
     let answer = call(request);
     count(counters::Vmm::Wakes);
     if answer.info.label() == EXIT {
-        Exit::decode(answer.msg)
+        let (vcpu, exit) = Exit::decode(answer.msg)?;
+        Some((Taken::of(answer.msg), vcpu, exit))
     } else {
         None
     }
@@ -58,6 +61,18 @@ fn write_bounce(bytes: &[u8]) {
 }
 
 impl Services {
+    /// Lets the timer wake the guest's servers at `deadline`, if it is not
+    /// the one that it knows.
+    pub fn set_deadline(&mut self, deadline: Option<u64>) {
+        if deadline == self.deadline {
+            return;
+        }
+        self.deadline = deadline;
+        count(counters::Vmm::Deadlines);
+        let tick = deadline.unwrap_or(timer::NEVER);
+        TIMER.call_with_mrs(MessageInfo::new(timer::SET_DEADLINE, 0, 0, 1), [tick]);
+    }
+
     fn read_piece(&self, gpa: u64, bytes: &mut [u8]) -> Result<(), OutsideRam> {
         let length = bytes.len() as u64;
         let answer = call(Request::Read { gpa, length });
@@ -134,6 +149,10 @@ impl Host for Services {
             CONSOLE.call(MessageInfo::new(console::WRITE, 0, 0, length));
             count(counters::Vmm::ConsoleWrites);
         }
+    }
+
+    fn now(&self) -> u64 {
+        ticks()
     }
 
     fn wall_time_ns(&mut self) -> u64 {

@@ -62,8 +62,14 @@ counters! {
         Exits = "exits",
         /// Page faults delivered to the guest.
         InjectedPageFaults = "injected_page_faults",
-        /// Requests of the vmm. Faults and requests make up all wakes.
+        /// Requests of the vmm. Faults, requests and signals make up all wakes.
         Requests = "requests",
+        /// Signals of drivers, passed on to the vmm.
+        Signals = "signals",
+        /// Interrupts that vCPUs took.
+        Interrupts = "interrupts",
+        /// Running vCPUs that were stopped for an interrupt.
+        Interruptions = "interruptions",
         /// Requests that made no sense and were refused.
         Refused = "refused",
         /// seL4 invocations that failed.
@@ -86,6 +92,8 @@ counters! {
         Sleeps = "sleeps",
         /// Times it was woken during those.
         SleepWakes = "sleep_wakes",
+        /// Deadlines set at the timer for the guest's devices.
+        Deadlines = "deadlines",
         /// Ports read or written that no device claims.
         UnknownPorts = "unknown_ports",
         /// Messages to the console.

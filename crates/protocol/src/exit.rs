@@ -71,10 +71,49 @@ pub enum Exit {
         /// Its first bytes.
         bytes: u64,
     },
+    /// No exit of a vCPU: the platform's deadline has passed, or another
+    /// device of it has something to say. Nothing to complete.
+    Woken,
 }
 
-/// Message words of an exit: kind and small fields, then two values.
+/// Message words of an exit: kind and small fields, then three values.
 pub type Words = [u64; 4];
+
+/// Where the first word of an exit holds the vCPUs that took the interrupt
+/// that they were offered, a bit for each, since the last exit.
+const TAKEN_SHIFT: u32 = 48;
+
+/// Bit of the first word: the offer of the request that is answered came too
+/// late, as the vCPU had just taken the one before.
+const LATE: u64 = 1 << 56;
+
+/// What became of offers since the last exit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The vCPUs that took the interrupt that they were offered, a bit for each.
+    pub vcpus: u8,
+    /// Whether the latest offer is void: its vCPU is among those above, and
+    /// what it took is the offer before.
+    pub late: bool,
+}
+
+impl Taken {
+    /// `words` of an exit, with this added.
+    pub const fn add_to(self, words: Words) -> Words {
+        let [head, first, second, third] = words;
+        let late = if self.late { LATE } else { 0 };
+        let head = head | (self.vcpus as u64) << TAKEN_SHIFT | late;
+        [head, first, second, third]
+    }
+
+    /// What `words` of an exit say.
+    pub const fn of(words: Words) -> Self {
+        Self {
+            vcpus: (words[0] >> TAKEN_SHIFT) as u8,
+            late: words[0] & LATE != 0,
+        }
+    }
+}
 
 impl Exit {
     /// The message words for this exit of vCPU number `vcpu`.
@@ -107,6 +146,7 @@ impl Exit {
             Self::NotRam { gpa, rip, write } => [7 | vcpu, gpa, rip, write as u64],
             Self::Shutdown => [8 | vcpu, 0, 0, 0],
             Self::Unsupported { rip, bytes } => [9 | vcpu, rip, bytes, 0],
+            Self::Woken => [10 | vcpu, 0, 0, 0],
         }
     }
 
@@ -152,6 +192,7 @@ impl Exit {
                 rip: first,
                 bytes: second,
             },
+            10 => Self::Woken,
             _ => return None,
         };
         Some((vcpu, exit))
@@ -262,16 +303,23 @@ mod tests {
             },
             Exit::Shutdown,
             Exit::Unsupported { rip: 1, bytes: 2 },
+            Exit::Woken,
         ];
         for (vcpu, exit) in exits.into_iter().enumerate() {
-            assert_eq!(Exit::decode(exit.encode(vcpu)), Some((vcpu, exit)));
+            let taken = Taken {
+                vcpus: 0xa5,
+                late: vcpu == 1,
+            };
+            let words = taken.add_to(exit.encode(vcpu));
+            assert_eq!(Exit::decode(words), Some((vcpu, exit)));
+            assert_eq!(Taken::of(words), taken);
         }
     }
 
     #[test]
     fn malformed_exits_are_refused() {
         assert_eq!(Exit::decode([0, 0, 0, 0]), None);
-        assert_eq!(Exit::decode([10, 0, 0, 0]), None);
+        assert_eq!(Exit::decode([11, 0, 0, 0]), None);
         assert_eq!(Exit::decode([1 | 3 << 32, 0, 0, 0]), None);
     }
 

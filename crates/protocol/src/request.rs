@@ -13,13 +13,19 @@ pub const INLINE_BYTES: usize = 16;
 pub enum Request {
     /// Wait for the next exit of any vCPU. Answered with
     /// [`crate::exit::EXIT`] when there is one.
-    NextExit,
+    NextExit {
+        /// What changed at the interrupt controller.
+        offer: Option<Offer>,
+    },
     /// Complete the exit of a vCPU and wait for the next one of any vCPU.
     Complete {
         /// The vCPU.
         vcpu: usize,
         /// How.
         completion: Completion,
+        /// What changed at the interrupt controller; it holds before the vCPU
+        /// runs on.
+        offer: Option<Offer>,
     },
     /// Read guest memory. Answered with label [`READ`]: up to
     /// [`INLINE_BYTES`] in words 0 and 1, more in the bounce area;
@@ -43,6 +49,55 @@ pub enum Request {
     },
 }
 
+/// What the interrupt controller of a vCPU would answer to an acknowledgement
+/// now. It stands until the vCPU takes it, which the next
+/// [`EXIT`](crate::exit::EXIT) reports, or another one replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The vCPU.
+    pub vcpu: usize,
+    /// The vector; `None` withdraws what was offered.
+    pub vector: Option<u8>,
+}
+
+impl Offer {
+    /// Bit of an offer's word that tells it from none.
+    const PRESENT: u64 = 1 << 16;
+    /// Bit that withdraws.
+    const WITHDRAWN: u64 = 1 << 17;
+
+    /// The word for `offer`: vector in bits 7:0, vCPU in 15:8; zero for none.
+    const fn encode(offer: Option<Self>) -> u64 {
+        match offer {
+            None => 0,
+            Some(Self { vcpu, vector }) => {
+                let word = Self::PRESENT | (vcpu as u64 & 0xff) << 8;
+                match vector {
+                    Some(vector) => word | vector as u64,
+                    None => word | Self::WITHDRAWN,
+                }
+            }
+        }
+    }
+
+    /// The offer in `word`; `None` if it is malformed.
+    const fn decode(word: u64) -> Option<Option<Self>> {
+        if word == 0 {
+            return Some(None);
+        }
+        let vcpu = (word >> 8 & 0xff) as usize;
+        if word & Self::PRESENT == 0 || vcpu >= system::address_map::MAX_VCPUS {
+            return None;
+        }
+        let vector = if word & Self::WITHDRAWN == 0 {
+            Some(word as u8)
+        } else {
+            None
+        };
+        Some(Some(Self { vcpu, vector }))
+    }
+}
+
 const NEXT_EXIT: u64 = 0x100;
 const COMPLETE: u64 = 0x101;
 /// Label of [`Request::Read`] and of its successful answer.
@@ -56,9 +111,9 @@ impl Request {
     /// How many words a request with this label has.
     const fn words(label: u64) -> usize {
         match label {
+            NEXT_EXIT => 1,
             READ => 2,
-            COMPLETE => 3,
-            WRITE => 4,
+            COMPLETE | WRITE => 4,
             _ => 0,
         }
     }
@@ -66,10 +121,15 @@ impl Request {
     /// Label and message words.
     pub const fn encode(self) -> (u64, [u64; 4]) {
         match self {
-            Self::NextExit => (NEXT_EXIT, [0; 4]),
-            Self::Complete { vcpu, completion } => {
+            Self::NextExit { offer } => (NEXT_EXIT, [Offer::encode(offer), 0, 0, 0]),
+            Self::Complete {
+                vcpu,
+                completion,
+                offer,
+            } => {
                 let (kind, value) = completion.encode();
-                (COMPLETE, [vcpu as u64, kind, value, 0])
+                let offer = Offer::encode(offer);
+                (COMPLETE, [vcpu as u64, kind, value, offer])
             }
             Self::Read { gpa, length } => (READ, [gpa, length, 0, 0]),
             Self::Write {
@@ -88,12 +148,18 @@ impl Request {
         }
         let [first, second, third, fourth] = words;
         match label {
-            NEXT_EXIT => Some(Self::NextExit),
-            COMPLETE => match Completion::decode(second, third) {
-                Some(completion) if first < system::address_map::MAX_VCPUS as u64 => {
+            NEXT_EXIT => match Offer::decode(first) {
+                Some(offer) => Some(Self::NextExit { offer }),
+                None => None,
+            },
+            COMPLETE => match (Completion::decode(second, third), Offer::decode(fourth)) {
+                (Some(completion), Some(offer))
+                    if first < system::address_map::MAX_VCPUS as u64 =>
+                {
                     Some(Self::Complete {
                         vcpu: first as usize,
                         completion,
+                        offer,
                     })
                 }
                 _ => None,
@@ -119,10 +185,28 @@ mod tests {
     #[test]
     fn requests_round_trip() {
         for request in [
-            Request::NextExit,
+            Request::NextExit { offer: None },
+            Request::NextExit {
+                offer: Some(Offer {
+                    vcpu: 0,
+                    vector: Some(0),
+                }),
+            },
             Request::Complete {
                 vcpu: 7,
                 completion: Completion::Value(3),
+                offer: Some(Offer {
+                    vcpu: 7,
+                    vector: Some(0xff),
+                }),
+            },
+            Request::Complete {
+                vcpu: 0,
+                completion: Completion::Done,
+                offer: Some(Offer {
+                    vcpu: 1,
+                    vector: None,
+                }),
             },
             Request::Read {
                 gpa: 0x1000,
@@ -145,6 +229,9 @@ mod tests {
         assert_eq!(Request::decode(WRITE, 4, [0, u64::MAX, 0, 0]), None);
         assert_eq!(Request::decode(COMPLETE, 4, [8, 0, 0, 0]), None);
         assert_eq!(Request::decode(COMPLETE, 4, [0, 9, 0, 0]), None);
+        assert_eq!(Request::decode(NEXT_EXIT, 4, [0x1_0820, 0, 0, 0]), None);
+        assert_eq!(Request::decode(NEXT_EXIT, 4, [0x20, 0, 0, 0]), None);
+        assert_eq!(Request::decode(NEXT_EXIT, 0, [0; 4]), None);
         assert_eq!(Request::decode(5, 4, [0; 4]), None);
         assert_eq!(Request::decode(WRITE, 3, [0, 1, 2, 3]), None);
     }

@@ -5,8 +5,10 @@
 
 /// Word 0: tick at which the sender's notification is to be signalled, once;
 /// it replaces the sender's former deadline. A deadline that has passed
-/// signals at once. `u64::MAX` cancels.
+/// signals at once. [`NEVER`] cancels.
 pub const SET_DEADLINE: u64 = 0x400;
+/// No deadline.
+pub const NEVER: u64 = u64::MAX;
 /// Asks for wall time. Answer: word 0 nanoseconds since 1970 UTC, word 1 the
 /// tick at which that held.
 pub const WALL_TIME: u64 = 0x401;

@@ -70,9 +70,10 @@ fn labels() {
     let complete = Request::Complete {
         vcpu: 0,
         completion: Completion::Done,
+        offer: None,
     };
     let labels = [
-        (Request::NextExit.encode().0, "NEXT_EXIT"),
+        (Request::NextExit { offer: None }.encode().0, "NEXT_EXIT"),
         (complete.encode().0, "COMPLETE"),
         (READ, "READ"),
         (WRITE, "WRITE"),
@@ -140,6 +141,7 @@ fn exits_and_completions() {
         },
         Exit::Shutdown,
         Exit::Unsupported { rip: 0, bytes: 0 },
+        Exit::Woken,
     ];
     let completions = [
         Completion::Done,

@@ -15,7 +15,7 @@ pub mod process {
     pub const ENDPOINT: u64 = 1;
     /// The supervisor, to report to (send and grant-free call, badged).
     pub const SUPERVISOR: u64 = 2;
-    /// The process's own TCB, to lower its own priority.
+    /// The process's own TCB, to set its own priority.
     pub const OWN_TCB: u64 = 3;
     /// The process's own CNode, for copies, revocation and saved replies.
     pub const OWN_CNODE: u64 = 4;

@@ -58,7 +58,7 @@ static SLOTS: [Slot; 15] = [
     slot!(
         process::OWN_TCB,
         "all",
-        "its own thread, to lower its own priority",
+        "its own thread, to set its own priority",
         "all",
         ""
     ),
@@ -72,7 +72,7 @@ static SLOTS: [Slot; 15] = [
     slot!(
         process::NOTIFICATION,
         "vmm",
-        "the notification that the timer signals",
+        "for Solo5 guests, the notification that the timer signals",
         "R",
         ""
     ),
@@ -135,7 +135,7 @@ static SLOTS: [Slot; 15] = [
     slot!(
         driver::CLIENTS,
         "timer",
-        "the notification of process 0; process n has the slot n further on",
+        "the notification for process 0, process n has the slot n further on; that for the vmm of a pc64 guest is bound to the shadow-server",
         "W",
         "notification"
     ),

@@ -1,4 +1,5 @@
-//! Exceptions 0 to 31 through an IDT of the guest's own.
+//! Exceptions, vectors 0 to 31, and the interrupt controllers' vectors 32 to 47,
+//! through an IDT of the guest's own.
 //!
 //! Every gate is an interrupt gate without IST, so frames go onto the stack in
 //! use. A handler may change the frame; returning goes on at the frame's RIP
@@ -12,7 +13,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::{exit, println};
 
-const VECTORS: usize = 32;
+const VECTORS: usize = 48;
 const CODE_SELECTOR: u16 = 8;
 /// Present, DPL 0, 64-bit interrupt gate (SDM vol. 3A, §6.14.1).
 const INTERRUPT_GATE: u16 = 0x8e00;
@@ -39,7 +40,7 @@ pub struct Frame {
     pub rcx: u64,
     pub rbx: u64,
     pub rax: u64,
-    /// Vector of the exception.
+    /// Vector of the exception or interrupt.
     pub vector: u64,
     /// Error code; 0 for exceptions without one.
     pub error_code: u64,
@@ -50,12 +51,12 @@ pub struct Frame {
     pub ss: u64,
 }
 
-/// Handles an exception. `false` means that it should not have happened.
+/// Handles an exception or interrupt. `false` means that it should not have happened.
 pub type Handler = fn(&mut Frame) -> bool;
 
 static HANDLER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Sets the function that is called on every exception from now on.
+/// Sets the function that is called on every exception and interrupt from now on.
 pub fn set_handler(handler: Handler) {
     HANDLER.store(handler as *mut (), Ordering::Relaxed);
 }
@@ -77,7 +78,7 @@ global_asm!(
 exception_stubs:
     .altmacro
     .set vector, 0
-    .rept 32
+    .rept 48
     exception_stub %vector
     .set vector, vector + 1
     .endr

@@ -53,6 +53,31 @@ pub fn invalidate_page(address: u64) {
     unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) }
 }
 
+/// Ticks of the time-stamp counter.
+pub fn ticks() -> u64 {
+    // SAFETY: reads a register.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// `sti`: interrupts are on from the instruction after the next one.
+pub fn enable_interrupts() {
+    // SAFETY: handlers save what they use. Not `nomem`: they may write.
+    unsafe { asm!("sti", options(nostack)) }
+}
+
+/// `cli`.
+pub fn disable_interrupts() {
+    // SAFETY: as in `enable_interrupts`.
+    unsafe { asm!("cli", options(nostack)) }
+}
+
+/// Sleeps with interrupts on until one came, then turns them off. One that
+/// came before ends the sleep at once.
+pub fn sleep() {
+    // SAFETY: as in `enable_interrupts`. No interrupt comes between STI and HLT.
+    unsafe { asm!("sti", "hlt", "cli", options(nostack)) }
+}
+
 /// `cli` and `hlt`, for ever.
 pub fn halt() -> ! {
     loop {

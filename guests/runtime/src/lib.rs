@@ -1,5 +1,5 @@
-//! What pc64 guests share: entry points, boot information, UART, exceptions
-//! and page tables.
+//! What pc64 guests share: entry points, boot information, UART, exceptions,
+//! interrupts and page tables.
 //!
 //! A guest built on this boots twice from the same ELF file: bare through its
 //! PVH note (`qemu-system-x86_64 -kernel`), and under Umbriel through the
@@ -28,6 +28,10 @@ pub mod instruction;
 mod memory;
 #[cfg(target_os = "none")]
 mod panic;
+#[cfg(target_os = "none")]
+pub mod pic;
+#[cfg(target_os = "none")]
+pub mod pit;
 #[cfg(target_os = "none")]
 pub mod uart;
 

@@ -1,0 +1,151 @@
+//! Interrupts: what the vmm offers, and when a vCPU takes it.
+//!
+//! An offer stands until it is taken or replaced. It is taken
+//!
+//! - when a stopped vCPU goes on, if its flags allow ([`Server::resume`]): so
+//!   at the end of STI, IRETQ and every other instruction that trapped;
+//! - at once when it is made, if the vCPU has halted;
+//! - at once if the vCPU runs: its thread is stopped where it is.
+//!
+//! **Stopping a running thread.** A thread that has raised a fault waits in
+//! the endpoint's queue, and its registers must not be changed before that
+//! fault has been served: an INT3 or single step would be lost, a frame written
+//! below a stack pointer that is about to be pushed again. So the server first
+//! raises itself above its guest's threads. Now none of them runs; what they
+//! had raised before is taken from the queue and served; and a vCPU whose fault
+//! was not among it is between two instructions, with registers that hold still.
+//! The server lowers itself again when it is done.
+
+use protocol::exit::Exit;
+use protocol::request::Offer;
+use sel4::cap;
+use system::address_map::MAX_VCPUS;
+use system::cspace;
+
+use crate::requests;
+use crate::serve::{Counter, Next, Release, Server, Stop};
+use crate::vcpus::Waiting;
+use protocol::badge;
+
+const SELF: cap::Tcb = cap::Tcb::from_bits(cspace::process::OWN_TCB);
+
+impl Server {
+    /// The vmm asks for the next exit and changes an offer.
+    pub(crate) fn next_exit_with(&mut self, offer: Offer) -> Next {
+        if offer.vcpu >= self.vcpus.len() {
+            return Next::Reply(requests::refuse());
+        }
+        if !self.accept(offer) || !self.can_take(offer.vcpu) {
+            return self.next_exit();
+        }
+        // To receive other messages, the answer that the vmm waits for must
+        // be put aside.
+        let next = self.park();
+        if self.parked {
+            self.deliver(offer.vcpu);
+            self.answer_parked();
+        }
+        next
+    }
+
+    /// Notes `offer`. One that comes when its vCPU has taken the one before
+    /// and the vmm does not know that is void; `false` then.
+    pub(crate) fn accept(&mut self, offer: Offer) -> bool {
+        if self.taken.vcpus & 1 << offer.vcpu != 0 {
+            self.taken.late = true;
+            self.signalled = true;
+            return false;
+        }
+        self.vcpus[offer.vcpu].offer = offer.vector;
+        true
+    }
+
+    /// Whether vCPU `index` may be able to take what it is offered without
+    /// being stopped by something else first.
+    fn can_take(&self, index: usize) -> bool {
+        let vcpu = &self.vcpus[index];
+        vcpu.offer.is_some()
+            && vcpu.state.interrupts_enabled()
+            && matches!(vcpu.waiting, None | Some(Waiting::Interrupt))
+    }
+
+    /// Lets vCPU `index`, halted or running, take what it is offered.
+    fn deliver(&mut self, index: usize) {
+        if self.vcpus[index].waiting == Some(Waiting::Interrupt) {
+            self.wake(index);
+        } else {
+            self.interrupt_running(index);
+        }
+    }
+
+    /// A halted vCPU goes on; nobody needs to be told that it had halted.
+    fn wake(&mut self, index: usize) {
+        self.exits.retain(|(halted, _)| *halted != index);
+        let _: Next = self.resume(index, Release::Write);
+    }
+
+    /// Stops a running vCPU; see the module's documentation.
+    fn interrupt_running(&mut self, index: usize) {
+        process::count(Counter::Interruptions);
+        if !set_priority(self.priority + 1) {
+            return;
+        }
+        if !self.drain(index) && self.fetch_registers(index) {
+            let _: Next = self.resume(index, Release::Write);
+        }
+        set_priority(self.priority);
+    }
+
+    /// Serves the messages that wait, until one of vCPU `index` was among
+    /// them. At most one of each vCPU can be, and a signal.
+    fn drain(&mut self, index: usize) -> bool {
+        let endpoint = cap::Endpoint::from_bits(cspace::process::ENDPOINT);
+        for _ in 0..=MAX_VCPUS {
+            let message = endpoint.nb_recv_with_mrs();
+            if message.badge == 0 {
+                return false;
+            }
+            process::count(Counter::Wakes);
+            if let Next::Reply((info, words)) = self.serve(&message) {
+                sel4::reply_with_mrs(info, words);
+            }
+            if badge::vcpu_index(message.badge) == Some(index) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// vCPU `index` takes the interrupt `vector`.
+    pub(crate) fn interrupt(&mut self, index: usize, vector: u8, release: Release) -> Next {
+        process::count(Counter::Interrupts);
+        self.taken.vcpus |= 1 << index;
+        self.vcpus[index].stepping = false;
+        self.step(index, release, |state, registers, mmu| {
+            vcpu::inject_interrupt(state, registers, vector, mmu)
+        })
+    }
+
+    /// vCPU `index` executed HLT: it sleeps, unless an interrupt is there.
+    pub(crate) fn halt(&mut self, index: usize, exit: Exit, release: Release) -> Next {
+        if let Some(vector) = self.vcpus[index].take_offer() {
+            return self.interrupt(index, vector, release);
+        }
+        self.exit(index, Stop::Exit(exit), Waiting::Interrupt)
+    }
+
+    /// The instruction that an interrupt shadow covered is done.
+    pub(crate) fn left_shadow(&mut self, index: usize) -> Next {
+        self.vcpus[index].state.interruptibility = 0;
+        self.resume(index, Release::Reply)
+    }
+}
+
+/// Sets the server's own priority.
+fn set_priority(priority: u8) -> bool {
+    let done = SELF.tcb_set_priority(SELF, priority).is_ok();
+    if !done {
+        process::count(Counter::FailedInvocations);
+    }
+    done
+}

@@ -1,0 +1,88 @@
+//! Which device answers at which port. What nobody claims reads as all ones
+//! and drops writes.
+
+use protocol::supervisor::Cause;
+
+use super::Pc;
+use crate::host::Host;
+use crate::output::Output;
+use crate::pic::Pair;
+use crate::pit::Pit;
+use crate::platform::Action;
+use crate::uart;
+
+/// A byte written here ends the guest with that status.
+pub const EXIT_PORT: u16 = 0xf4;
+
+impl Pc {
+    pub(super) fn port_out(
+        &mut self,
+        port: u16,
+        size: u8,
+        value: u32,
+        output: &mut Output,
+        host: &mut impl Host,
+    ) -> Action {
+        if port == EXIT_PORT {
+            output.flush(host);
+            return Action::End {
+                status: u64::from(value & 0xff),
+                cause: Cause::Exit,
+            };
+        }
+        if size != 1 || !self.write_byte(port, value as u8, output, host) {
+            host.count_unknown_port();
+        }
+        Action::DONE
+    }
+
+    /// Whether a device took the byte.
+    fn write_byte(
+        &mut self,
+        port: u16,
+        value: u8,
+        output: &mut Output,
+        host: &mut impl Host,
+    ) -> bool {
+        if let Some(register) = uart_register(port) {
+            if let Some(byte) = self.uart.write(register, value) {
+                output.write(&[byte], host);
+            }
+        } else if Pair::has(port) {
+            self.pic.write(port, value);
+        } else if Pit::has(port) {
+            self.pit.write(port, value, host.now());
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// The value read, in the low bytes; all ones where no device answers.
+    pub(super) fn port_in(&mut self, port: u16, size: u8, host: &mut impl Host) -> u64 {
+        if size == 1
+            && let Some(byte) = self.read_byte(port, host)
+        {
+            return u64::from(byte);
+        }
+        host.count_unknown_port();
+        u64::from(u32::MAX >> (32 - 8 * u32::from(size)))
+    }
+
+    fn read_byte(&mut self, port: u16, host: &impl Host) -> Option<u8> {
+        if let Some(register) = uart_register(port) {
+            Some(self.uart.read(register))
+        } else if Pair::has(port) {
+            Some(self.pic.read(port))
+        } else if Pit::has(port) {
+            Some(self.pit.read(port, host.now()))
+        } else {
+            None
+        }
+    }
+}
+
+fn uart_register(port: u16) -> Option<u16> {
+    let register = port.checked_sub(uart::FIRST_PORT)?;
+    (register < uart::PORTS).then_some(register)
+}

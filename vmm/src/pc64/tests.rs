@@ -1,0 +1,170 @@
+//! The devices together, as exits and offers reach them.
+
+use super::*;
+use crate::fake::Fake;
+use crate::pit;
+
+struct Rig {
+    pc: Pc,
+    output: Output,
+    host: Fake,
+}
+
+impl Rig {
+    /// A machine whose time-stamp counter runs as the timer's oscillator.
+    fn new() -> Self {
+        Self {
+            pc: Pc::new(pit::HZ, 0),
+            output: Output::new(),
+            host: Fake::default(),
+        }
+    }
+
+    fn serve(&mut self, exit: Exit) -> Action {
+        self.pc.serve(exit, &mut self.output, &mut self.host)
+    }
+
+    fn out(&mut self, port: u16, value: u8) -> Action {
+        self.serve(Exit::PortOut {
+            port,
+            size: 1,
+            value: u32::from(value),
+            argument: None,
+        })
+    }
+
+    /// Vectors from 0x20 on, the timer unmasked with period `count`.
+    fn start_timer(&mut self, count: u16) {
+        for (port, value) in [
+            (0x20, 0x11),
+            (0x21, 0x20),
+            (0x21, 4),
+            (0x21, 1),
+            (0x21, 0xfe),
+        ] {
+            self.out(port, value);
+        }
+        let [low, high] = count.to_le_bytes();
+        for (port, value) in [(0x43, 0x34), (0x40, low), (0x40, high)] {
+            assert_eq!(self.out(port, value), Action::DONE);
+        }
+    }
+
+    fn take(&mut self) {
+        self.pc.taken(Taken {
+            vcpus: 1,
+            late: false,
+        });
+    }
+}
+
+const fn offer(vector: Option<u8>) -> Option<Offer> {
+    Some(Offer { vcpu: 0, vector })
+}
+
+#[test]
+fn the_uart_prints_and_the_exit_port_ends() {
+    let mut rig = Rig::new();
+    for byte in *b"hi" {
+        assert_eq!(rig.out(0x3f8, byte), Action::DONE);
+    }
+    let exit = Exit::PortOut {
+        port: EXIT_PORT,
+        size: 4,
+        value: 0x103,
+        argument: None,
+    };
+    let end = Action::End {
+        status: 3,
+        cause: Cause::Exit,
+    };
+    assert_eq!(rig.serve(exit), end);
+    assert_eq!(rig.host.text(), "hi");
+}
+
+#[test]
+fn unclaimed_ports_read_all_ones() {
+    let mut rig = Rig::new();
+    for (size, ones) in [(1, 0xff), (2, 0xffff), (4, 0xffff_ffff)] {
+        let action = rig.serve(Exit::PortIn { port: 0xe0, size });
+        assert_eq!(action, Action::Complete(Completion::Value(ones)));
+    }
+    rig.out(0xe0, 1);
+    assert_eq!(rig.host.unknown_ports, 4);
+}
+
+#[test]
+fn the_timer_is_offered_taken_and_offered_again_after_its_end() {
+    let mut rig = Rig::new();
+    rig.start_timer(1000);
+    assert_eq!(rig.pc.offer(), None);
+    assert_eq!(rig.pc.deadline(), Some(1000));
+    rig.host.now = 1000;
+    assert_eq!(rig.serve(Exit::Woken), Action::Wait);
+    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
+    assert_eq!(rig.pc.offer(), None);
+    assert_eq!(rig.pc.deadline(), Some(2000));
+    rig.take();
+    rig.host.now = 2000;
+    rig.serve(Exit::Woken);
+    assert_eq!(rig.pc.offer(), None, "in service");
+    rig.out(0x20, 0x20);
+    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
+}
+
+#[test]
+fn masking_withdraws_the_offer_and_the_deadline() {
+    let mut rig = Rig::new();
+    rig.start_timer(1000);
+    rig.host.now = 1000;
+    rig.serve(Exit::Woken);
+    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
+    rig.out(0x21, 0xff);
+    assert_eq!(rig.pc.offer(), offer(None));
+    assert_eq!(rig.pc.deadline(), None);
+}
+
+/// The vCPU took the first offer while the second was on its way.
+#[test]
+fn a_late_offer_is_made_again() {
+    let mut rig = Rig::new();
+    rig.start_timer(1000);
+    rig.out(0x21, 0xf6);
+    rig.pc.pic.pulse(3);
+    assert_eq!(rig.pc.offer(), offer(Some(0x23)));
+    rig.host.now = 1000;
+    rig.serve(Exit::Woken);
+    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
+    rig.pc.taken(Taken {
+        vcpus: 1,
+        late: true,
+    });
+    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
+    rig.take();
+    rig.out(0x20, 0x20);
+    rig.out(0x20, 0x20);
+    assert_eq!(rig.pc.offer(), None, "both were acknowledged");
+}
+
+#[test]
+fn fast_timers_wake_at_a_bounded_rate() {
+    let mut rig = Rig::new();
+    rig.start_timer(2);
+    let interval = pit::HZ / WAKES_A_SECOND;
+    for wake in 1..5 {
+        let deadline = rig.pc.deadline().unwrap();
+        rig.host.now = deadline;
+        rig.serve(Exit::Woken);
+        if wake > 1 {
+            assert_eq!(rig.pc.deadline(), Some(deadline + interval));
+        }
+    }
+}
+
+#[test]
+fn a_halt_waits_if_something_can_end_it() {
+    let mut rig = Rig::new();
+    let halt = |interruptible| Exit::Halt { interruptible };
+    assert_eq!(rig.serve(halt(true)), Action::Wait);
+    assert!(matches!(rig.serve(halt(false)), Action::End { .. }));
+}
