@@ -319,6 +319,15 @@ impl Machine for Mmu<'_> {
         self.note(result);
     }
 
+    fn page_fault_delivered(&mut self, gva: Gva) {
+        self.translations.forget(gva);
+        let Paging {
+            mmu, caps, memory, ..
+        } = &mut *self.paging;
+        let result = mmu.page_fault_delivered(&self.cpu, gva, memory, caps);
+        self.note(result);
+    }
+
     fn invalidate(&mut self, gva: Gva) {
         self.translations.forget_all();
         let Paging {

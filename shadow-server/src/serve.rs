@@ -265,15 +265,6 @@ impl Server {
     /// A page fault that the guest's own tables raise.
     fn guest_fault(&mut self, index: usize, fault: PageFault) -> Next {
         process::count(Counter::InjectedPageFaults);
-        self.vcpus[index].translations.forget(fault.address);
-        let cpu = self.vcpus[index].context();
-        let Paging {
-            mmu, caps, memory, ..
-        } = &mut self.paging;
-        let dropped = mmu.page_fault_delivered(&cpu, fault.address, memory, caps);
-        if dropped.is_err() {
-            return self.stop_at(index, |rip| exit::Exit::Unsupported { rip, bytes: 0 });
-        }
         if !self.fetch_registers(index) {
             return Next::Receive;
         }

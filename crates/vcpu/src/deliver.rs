@@ -39,6 +39,7 @@ pub(crate) fn deliver(
     loop {
         if let Some(address) = event.fault_address {
             state.set_fault_address(address);
+            machine.page_fault_delivered(address);
         }
         let fault = match enter(state, registers, &event, machine) {
             Ok(()) => return Outcome::Resume,

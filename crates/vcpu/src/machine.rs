@@ -207,6 +207,10 @@ pub trait Machine {
     /// are stale. `state.cr3` holds the new value.
     fn cr3_loaded(&mut self, state: &VcpuState);
 
+    /// A page fault at `gva` is about to be delivered, whoever noticed it:
+    /// translations of its page are stale (SDM vol. 3A, §4.10.4.1).
+    fn page_fault_delivered(&mut self, gva: Gva);
+
     /// INVLPG of a canonical address: translations of its page, in every
     /// view of the current CR3, are stale.
     fn invalidate(&mut self, gva: Gva);

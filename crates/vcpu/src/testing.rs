@@ -20,6 +20,8 @@ pub struct FlatMachine<const N: usize> {
     pub read_only: (u64, u64),
     /// Times that CR3 was loaded, and with what last.
     pub cr3_loads: (u32, u64),
+    /// Page faults that were delivered, and for what address last.
+    pub page_faults: (u32, u64),
     /// Times that INVLPG reached the machine, and for what address last.
     pub invalidations: (u32, u64),
     /// Times that the paging mode changed.
@@ -43,6 +45,7 @@ impl<const N: usize> Default for FlatMachine<N> {
             user_from: 0,
             read_only: (0, 0),
             cr3_loads: (0, 0),
+            page_faults: (0, 0),
             invalidations: (0, 0),
             mode_changes: 0,
             writes: 0,
@@ -159,6 +162,10 @@ impl<const N: usize> Machine for FlatMachine<N> {
 
     fn cr3_loaded(&mut self, state: &VcpuState) {
         self.cr3_loads = (self.cr3_loads.0 + 1, state.cr3);
+    }
+
+    fn page_fault_delivered(&mut self, gva: Gva) {
+        self.page_faults = (self.page_faults.0 + 1, gva.get());
     }
 
     fn invalidate(&mut self, gva: Gva) {

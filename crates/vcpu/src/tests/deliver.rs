@@ -316,6 +316,25 @@ fn non_canonical_targets() {
     assert_eq!(rig.frame_with_code(13)[..2], [1, CODE]);
 }
 
+/// SDM vol. 3A, §4.10.4.1: a page fault invalidates its address, whoever noticed it.
+#[test]
+fn page_faults_flush_their_page() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.trap(page_fault(0xdead_b123)), Outcome::Resume);
+    assert_eq!(rig.machine.page_faults, (1, 0xdead_b123));
+    // Those that an instruction raises here, too: a load of the GDT.
+    let mut rig = Rig::new();
+    rig.registers.rdi = 0x20_0000;
+    rig.faults(&[0x0f, 0x01, 0x17], 14, 0);
+    assert_eq!(rig.machine.page_faults, (1, 0x20_0000));
+    // And those of the delivery itself.
+    let mut rig = Rig::new();
+    rig.gate(14, KERNEL_CODE, handler(14), 0x8e, 1);
+    rig.registers.rsp = 0x20_0000;
+    assert_eq!(rig.run(&[0xcd, 0x80]), Outcome::Resume);
+    assert_eq!(rig.machine.page_faults, (1, 0x20_0000 - 40));
+}
+
 /// Table 6-5: contributory, then page fault: handled serially. The second
 /// frame shows the first fault's RIP and RSP.
 #[test]

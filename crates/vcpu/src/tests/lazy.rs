@@ -47,6 +47,10 @@ impl Machine for Lazy<'_> {
         self.machine.cr3_loaded(state);
     }
 
+    fn page_fault_delivered(&mut self, gva: Gva) {
+        self.machine.page_fault_delivered(gva);
+    }
+
     fn invalidate(&mut self, gva: Gva) {
         self.machine.invalidate(gva);
     }
