@@ -229,6 +229,7 @@ impl Site<'_, '_> {
         startup.pools = self.guest.pools;
         startup.trace = self.guest.trace;
         startup.audit = self.guest.audit;
+        startup.budget = self.guest.budget;
         startup.start = self.guest.start;
         startup
     }

@@ -24,6 +24,8 @@ mod exits;
 #[cfg(target_os = "none")]
 mod interrupts;
 #[cfg(target_os = "none")]
+mod owed;
+#[cfg(target_os = "none")]
 mod pages;
 #[cfg(target_os = "none")]
 mod paging;

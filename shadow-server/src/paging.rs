@@ -15,6 +15,7 @@ use x86::{
 
 use crate::ahead::NothingAhead;
 use crate::caps::Caps;
+use crate::owed::{Flush, Owed};
 use crate::rewrites::Rewrites;
 use crate::thread::Thread;
 use crate::translations::Translations;
@@ -98,7 +99,7 @@ impl Paging {
     /// not run on then.
     pub fn write(&mut self, gpa: Gpa, bytes: &[u8]) -> Result<Result<(), OutsideRam>, MapError> {
         let written = self.memory.write(gpa, bytes);
-        self.written(gpa, bytes.len())?;
+        self.written(gpa, bytes.len() as u64)?;
         Ok(written)
     }
 
@@ -112,13 +113,17 @@ impl Paging {
         area: &[AtomicU8],
     ) -> Result<Result<(), OutsideRam>, MapError> {
         let written = self.memory.write_shared(gpa, area);
-        self.written(gpa, area.len())?;
+        self.written(gpa, area.len() as u64)?;
         Ok(written)
     }
 
-    fn written(&mut self, gpa: Gpa, length: usize) -> Result<(), MapError> {
+    /// Lets the shadow follow what was written.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub fn written(&mut self, gpa: Gpa, length: u64) -> Result<(), MapError> {
         self.mmu
-            .guest_written(gpa, length as u64, &self.memory, &mut self.caps)
+            .guest_written(gpa, length, &self.memory, &mut self.caps)
     }
 
     /// Makes the space for `cpu` ready to run in.
@@ -134,6 +139,7 @@ pub struct Mmu<'p> {
     thread: &'p mut Thread,
     translations: &'p mut Translations,
     nothing_ahead: &'p mut NothingAhead,
+    owed: &'p mut Owed,
     /// Whether a capability operation or a read of registers failed; the caller
     /// must not resume the guest then as if nothing were.
     pub failed: bool,
@@ -155,6 +161,7 @@ impl<'p> Mmu<'p> {
         thread: &'p mut Thread,
         translations: &'p mut Translations,
         nothing_ahead: &'p mut NothingAhead,
+        owed: &'p mut Owed,
         cpu: PagingContext,
     ) -> Self {
         Self {
@@ -163,6 +170,7 @@ impl<'p> Mmu<'p> {
             thread,
             translations,
             nothing_ahead,
+            owed,
             failed: false,
             interrupt_pending: false,
         }
@@ -226,10 +234,6 @@ impl<'p> Mmu<'p> {
         }
         Ok(())
     }
-
-    fn note<T>(&mut self, result: Result<T, MapError>) {
-        self.failed |= result.is_err();
-    }
 }
 
 /// Eight bytes of code that lie in one page.
@@ -264,15 +268,22 @@ impl Machine for Mmu<'_> {
 
     fn write(&mut self, gva: Gva, bytes: &[u8], access: vcpu::Access) -> Result<(), PageFault> {
         self.probe(gva, bytes.len(), access)?;
-        let mut failed = false;
-        let written = self.pages(gva, bytes.len(), access, |paging, place, range| {
+        let mut written = [(Gpa::new(0), 0, Ok(())); 2];
+        let mut pieces = written.iter_mut();
+        let result = self.pages(gva, bytes.len(), access, |paging, place, range| {
             if let Place::Ram(gpa) = place {
                 // The translation was to RAM; a write elsewhere is dropped.
-                failed |= paging.write(gpa, &bytes[range]).is_err();
+                let length = range.len() as u64;
+                let done = paging.write(gpa, &bytes[range]).map(|_| ());
+                if let Some(piece) = pieces.next() {
+                    *piece = (gpa, length, done);
+                }
             }
         });
-        self.failed |= failed;
-        written
+        for (gpa, length, done) in written {
+            self.failed |= self.owed.wrote(gpa, length, done);
+        }
+        result
     }
 
     fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
@@ -316,7 +327,7 @@ impl Machine for Mmu<'_> {
             mmu, caps, memory, ..
         } = &mut *self.paging;
         let result = mmu.load_cr3(&self.cpu, memory, caps);
-        self.note(result);
+        self.failed |= self.owed.flushed(Flush::Load, result);
     }
 
     fn page_fault_delivered(&mut self, gva: Gva) {
@@ -325,7 +336,7 @@ impl Machine for Mmu<'_> {
             mmu, caps, memory, ..
         } = &mut *self.paging;
         let result = mmu.page_fault_delivered(&self.cpu, gva, memory, caps);
-        self.note(result);
+        self.failed |= result.is_err();
     }
 
     fn invalidate(&mut self, gva: Gva) {
@@ -334,7 +345,7 @@ impl Machine for Mmu<'_> {
             mmu, caps, memory, ..
         } = &mut *self.paging;
         let result = mmu.invlpg(&self.cpu, gva, memory, caps);
-        self.note(result);
+        self.failed |= result.is_err();
     }
 
     fn paging_mode_changed(&mut self, state: &VcpuState) {
@@ -344,6 +355,6 @@ impl Machine for Mmu<'_> {
             mmu, caps, memory, ..
         } = &mut *self.paging;
         let result = mmu.paging_mode_changed(&self.cpu, memory, caps);
-        self.note(result);
+        self.failed |= self.owed.flushed(Flush::Mode, result);
     }
 }

@@ -1,9 +1,14 @@
 //! Reads and writes of guest memory for the vmm.
 
+use core::sync::atomic::Ordering;
 use protocol::REFUSED;
-use protocol::request::{INLINE_BYTES, OUTSIDE_RAM, READ, WRITE};
-use sel4::MessageInfo;
-use x86::{Gpa, GuestMemory};
+
+use protocol::request::{
+    DIRTY_FRAMES, INLINE_BYTES, LOG_DIRTY, OUTSIDE_RAM, READ, READ_DIRTY, WRITE,
+};
+use sel4::{MessageInfo, cap};
+use x86::{Gfn, Gpa, GuestMemory};
+use zerocopy::IntoBytes;
 
 use crate::pages::Bounce;
 use crate::paging::Paging;
@@ -46,25 +51,60 @@ pub fn read(memory: &Window, bounce: &Bounce, gpa: u64, length: u64) -> Answer {
     })
 }
 
-/// Copies bytes in; `length` is at most the bounce area's.
+/// Answers a request that was parked behind `reply`.
+pub fn answer(reply: cap::Endpoint, label: u64) {
+    reply.send_with_mrs(MessageInfo::new(label, 0, 0, 0), [0; 4]);
+}
+
+/// Starts or stops the log of written frames.
+pub fn log_dirty(paging: &mut Paging, on: bool) -> Answer {
+    match on {
+        true => paging.mmu.start_log_dirty(),
+        false => paging.mmu.stop_log_dirty(),
+    }
+    bare(LOG_DIRTY)
+}
+
+/// Reads and clears the log from frame `first` on, into the bounce area.
+pub fn read_dirty(paging: &mut Paging, bounce: &Bounce, first: u64) -> Answer {
+    let mut bits = [0_u64; DIRTY_FRAMES / 64];
+    match paging
+        .mmu
+        .read_dirty(Gfn::new(first), &mut bits, &mut paging.caps)
+    {
+        Ok(next) => {
+            for (to, from) in bounce.bytes().iter().zip(bits.as_bytes()) {
+                to.store(*from, Ordering::Relaxed);
+            }
+            (MessageInfo::new(READ_DIRTY, 0, 0, 1), [next.get(), 0, 0, 0])
+        }
+        // The same frame again.
+        Err(error) if error.is_again() => (MessageInfo::new(READ_DIRTY, 0, 0, 1), [first, 0, 0, 0]),
+        Err(_) => refuse(),
+    }
+}
+
+/// Copies bytes in; `length` is at most the bounce area's. `None`: they are
+/// written, but the shadow has not followed yet ([`Paging::written`]).
 pub fn write(
     paging: &mut Paging,
     bounce: &Bounce,
     (gpa, length): (u64, u64),
     inline: [u64; 2],
-) -> Answer {
+) -> Option<Answer> {
     let (gpa, length) = (Gpa::new(gpa), length as usize);
     let words = inline.map(u64::to_le_bytes);
     let written = match words.as_flattened().get(..length) {
         Some(bytes) => paging.write(gpa, bytes),
         None => match bounce.bytes().get(..length) {
             Some(area) => paging.write_shared(gpa, area),
-            None => return refuse(),
+            None => return Some(refuse()),
         },
     };
-    match written {
+    Some(match written {
         Ok(Ok(())) => bare(WRITE),
         Ok(Err(_)) => bare(OUTSIDE_RAM),
+        Err(error) if error.is_again() => return None,
         Err(_) => refuse(),
-    }
+    })
 }

@@ -1,6 +1,6 @@
 //! The server's loop: one message at a time, answered at once or parked.
 
-use heapless::Vec;
+use heapless::{Deque, Vec};
 use protocol::badge;
 pub(crate) use protocol::counters::Server as Counter;
 use protocol::exit::{self, Completion, Taken};
@@ -12,10 +12,11 @@ use shadow_core::{Access, FaultOutcome, Policy, ShadowMmu, Storage, Trace, VcpuI
 use system::address_map::MAX_VCPUS;
 use system::cspace;
 use vcpu::{Outcome, RegisterSet, Registers, Trap, TripleFault, VcpuState};
-use x86::{Gfn, Gva, PageFault, Vector};
+use x86::{Gfn, Gpa, Gva, PageFault, Vector};
 
 use crate::caps::Caps;
 use crate::exits;
+use crate::owed::{Flush, Work};
 use crate::pages::{self, Bounce, Pages};
 use crate::paging::{Mmu, Paging};
 use crate::requests::{self, Answer};
@@ -61,6 +62,8 @@ pub(crate) struct Server {
     pub(crate) taken: Taken,
     /// Priority of the guest's threads.
     pub(crate) priority: u8,
+    /// What is done in parts: at most one of each vCPU, and one of the vmm.
+    work: Deque<Work, { MAX_VCPUS + 1 }>,
 }
 
 /// Why a vCPU waits for the vmm.
@@ -80,7 +83,10 @@ fn main(page: StartupPage) -> ! {
     let mut mmu = ShadowMmu::new(
         Storage::carve(pages.metadata, pools(startup)).expect("enough metadata for the pools"),
         pages.counters,
-        Policy::DEFAULT,
+        Policy {
+            budget: startup.budget.max(1),
+            ..Policy::DEFAULT
+        },
     );
     for range in startup.read_only() {
         let first = Gfn::new(range.start >> 12);
@@ -102,6 +108,7 @@ fn main(page: StartupPage) -> ! {
         signalled: false,
         taken: Taken::default(),
         priority: startup.priority as u8,
+        work: Deque::new(),
     };
     server.start(startup);
     server.run()
@@ -148,7 +155,8 @@ impl Server {
         let Paging {
             mmu, caps, memory, ..
         } = &mut self.paging;
-        let _ = mmu.load_cr3(&context, memory, caps);
+        let loaded = mmu.load_cr3(&context, memory, caps);
+        vcpu.owed.flushed(Flush::Load, loaded);
         let _: Next = self.resume(0, Release::Write);
     }
 
@@ -157,12 +165,67 @@ impl Server {
         let mut next = Next::Receive;
         loop {
             let message = match next {
-                Next::Receive => endpoint.recv_with_mrs(),
-                Next::Reply((info, words)) => endpoint.reply_recv_with_mrs(info, words),
+                _ if !self.work.is_empty() => self.work_and_poll(endpoint, next),
+                Next::Receive => Some(endpoint.recv_with_mrs()),
+                Next::Reply((info, words)) => Some(endpoint.reply_recv_with_mrs(info, words)),
             };
-            process::count(Counter::Wakes);
-            next = self.serve(&message);
+            next = match message {
+                Some(message) => {
+                    process::count(Counter::Wakes);
+                    self.serve(&message)
+                }
+                None => Next::Receive,
+            };
         }
+    }
+
+    /// Answers, does a part of the work that is left, and takes a message if one
+    /// has come.
+    #[cold]
+    fn work_and_poll(&mut self, endpoint: cap::Endpoint, next: Next) -> Option<RecvWithMRs> {
+        if let Next::Reply((info, words)) = next {
+            sel4::reply_with_mrs(info, words);
+        }
+        process::count(Counter::Parts);
+        // Whoever waits for this work is answered by other means than a reply to
+        // the latest message.
+        let _: Option<Next> = self.work.pop_front().map(|work| self.part(work));
+        sel4::r#yield();
+        let message = endpoint.nb_recv_with_mrs();
+        (message.badge != 0).then_some(message)
+    }
+
+    fn part(&mut self, work: Work) -> Next {
+        if let Work::Fault { index, .. } = work {
+            self.vcpus[index].waiting = None;
+        }
+        match work {
+            Work::Resume { index } => self.resume(index, Release::Write),
+            Work::Fault {
+                index,
+                gva,
+                access,
+                rip,
+            } => self.page_fault(index, gva, access, rip, Release::Write),
+            Work::Write { gpa, length } => {
+                match self.paging.written(gpa, length) {
+                    Ok(()) => requests::answer(self.waiting_writer(), protocol::request::WRITE),
+                    Err(error) if error.is_again() => self.put_off(work),
+                    Err(_) => requests::answer(self.waiting_writer(), protocol::REFUSED),
+                }
+                Next::Receive
+            }
+        }
+    }
+
+    /// Leaves the rest of some work for later.
+    fn put_off(&mut self, work: Work) {
+        if let Work::Fault { index, .. } | Work::Resume { index } = work {
+            self.vcpus[index].waiting = Some(Waiting::Shadow);
+        }
+        // There is room for one of each vCPU and one of the vmm; each of them
+        // waits meanwhile.
+        let _ = self.work.push_back(work);
     }
 
     #[inline]
@@ -219,10 +282,33 @@ impl Server {
         if vcpu.watchdog.fault(fault.ip, fault.addr) {
             process::count(Counter::NoProgress);
         }
-        let cpu = vcpu.context();
-        match self.paging.fault(&cpu, gva, access, fault.ip) {
-            FaultOutcome::Filled { .. } | FaultOutcome::Retry => {
-                Next::Reply((fault::resume(), [0; 4]))
+        self.page_fault(index, gva, access, fault.ip, Release::Reply)
+    }
+
+    /// Handles a page fault; `release` says how its thread can be let go.
+    #[inline]
+    fn page_fault(
+        &mut self,
+        index: usize,
+        gva: Gva,
+        access: Access,
+        rip: u64,
+        release: Release,
+    ) -> Next {
+        let cpu = self.vcpus[index].context();
+        match self.paging.fault(&cpu, gva, access, rip) {
+            FaultOutcome::Filled { .. } | FaultOutcome::Retry => match release {
+                Release::Reply => Next::Reply((fault::resume(), [0; 4])),
+                Release::ReplyAll | Release::Write => self.reenter(index),
+            },
+            FaultOutcome::Again => {
+                self.put_off(Work::Fault {
+                    index,
+                    gva,
+                    access,
+                    rip,
+                });
+                Next::Receive
             }
             FaultOutcome::GuestFault(fault) => self.guest_fault(index, fault),
             FaultOutcome::NotRam { gpa, .. } => self.stop_at(index, |rip| exit::Exit::NotRam {
@@ -294,6 +380,7 @@ impl Server {
             &mut vcpu.thread,
             &mut vcpu.translations,
             &mut vcpu.nothing_ahead,
+            &mut vcpu.owed,
             context,
         );
         mmu.interrupt_pending = vcpu.offer.is_some();
@@ -339,10 +426,16 @@ impl Server {
             vcpu.step_out_of_shadow();
         }
         let context = vcpu.context();
-        let entered = self
-            .paging
-            .activate(&context)
-            .is_ok_and(|space| vcpu.thread.enter(space, &self.paging.caps).is_ok());
+        let settled = match vcpu.owed.is_settled() {
+            true => Ok(()),
+            false => vcpu.owed.settle(&context, &mut self.paging),
+        };
+        let space = settled.and_then(|()| self.paging.activate(&context));
+        if space.is_err_and(|error| error.is_again()) {
+            self.put_off(Work::Resume { index });
+            return Next::Receive;
+        }
+        let entered = space.is_ok_and(|space| vcpu.thread.enter(space, &self.paging.caps).is_ok());
         let answer = match release {
             Release::Reply if entered => vcpu.thread.answer(&vcpu.registers),
             Release::ReplyAll if entered => vcpu.thread.answer_all(&vcpu.registers),
@@ -418,6 +511,10 @@ impl Server {
         cap::Endpoint::from_bits(self.paging.caps.slots().replies.first)
     }
 
+    fn waiting_writer(&self) -> cap::Endpoint {
+        cap::Endpoint::from_bits(self.paging.caps.slots().replies.first + 1)
+    }
+
     /// A message of the vmm.
     fn request(&mut self, message: &RecvWithMRs) -> Next {
         process::count(Counter::Requests);
@@ -441,14 +538,28 @@ impl Server {
                 gpa,
                 length,
                 inline,
-            }) => Next::Reply(requests::write(
-                &mut self.paging,
-                &self.bounce,
-                (gpa, length),
-                inline,
-            )),
+            }) => match requests::write(&mut self.paging, &self.bounce, (gpa, length), inline) {
+                Some(answer) => Next::Reply(answer),
+                None => self.write_in_parts(Gpa::new(gpa), length),
+            },
+            Some(Request::LogDirty { on }) => {
+                Next::Reply(requests::log_dirty(&mut self.paging, on))
+            }
+            Some(Request::ReadDirty { first }) => {
+                Next::Reply(requests::read_dirty(&mut self.paging, &self.bounce, first))
+            }
             None => Next::Reply(requests::refuse()),
         }
+    }
+
+    /// Parks a write of the vmm until the shadow has followed it.
+    fn write_in_parts(&mut self, gpa: Gpa, length: u64) -> Next {
+        let slot = self.paging.caps.place(self.waiting_writer().bits());
+        if slot.save_caller().is_err() {
+            return Next::Reply(requests::refuse());
+        }
+        self.put_off(Work::Write { gpa, length });
+        Next::Receive
     }
 
     /// Answers with the oldest exit, or parks the vmm until there is one.
@@ -472,7 +583,8 @@ impl Server {
     }
 
     fn complete(&mut self, index: usize, completion: Completion, offer: Option<Offer>) -> Next {
-        let Some(waiting) = self.vcpus.get(index).and_then(|vcpu| vcpu.waiting) else {
+        let waiting = self.vcpus.get(index).and_then(|vcpu| vcpu.waiting);
+        let Some(waiting) = waiting.filter(|&waiting| waiting != Waiting::Shadow) else {
             return Next::Reply(requests::refuse());
         };
         if self.exits.iter().any(|(waiting, _)| *waiting == index) {
@@ -490,7 +602,7 @@ impl Server {
         // What these say about the vCPU's answer does not concern the vmm,
         // which is the one that waits now.
         let _: Next = match waiting {
-            Waiting::Nothing => return Next::Reply(requests::refuse()),
+            Waiting::Nothing | Waiting::Shadow => return Next::Reply(requests::refuse()),
             Waiting::Access => self.resume(index, Release::Write),
             Waiting::Instruction | Waiting::Interrupt => {
                 let completion = exits::completion(completion);

@@ -8,6 +8,7 @@ use x86::Rflags;
 use zerocopy::FromZeros;
 
 use crate::ahead::NothingAhead;
+use crate::owed::Owed;
 use crate::paging;
 use crate::thread::Thread;
 use crate::translations::Translations;
@@ -26,6 +27,8 @@ pub struct Vcpu {
     pub translations: Translations,
     /// Where its instructions need not be looked at ahead of their traps.
     pub nothing_ahead: NothingAhead,
+    /// What must be done before it runs on.
+    pub owed: Owed,
     /// Whether its faults lead anywhere.
     pub watchdog: Watchdog,
     /// Whether an exit awaits its completion, and of which kind.
@@ -78,6 +81,8 @@ pub enum Waiting {
     Access,
     /// The vCPU has halted: it, or an interrupt, lets it go on.
     Interrupt,
+    /// Nothing completes it, but the shadow MMU that has more to do first.
+    Shadow,
     /// Nothing can complete it: the vCPU has shut down.
     Nothing,
 }
@@ -97,6 +102,7 @@ impl Vcpu {
             thread: Thread::new(index, slots),
             translations: Translations::new(),
             nothing_ahead: NothingAhead::new(),
+            owed: Owed::default(),
             watchdog: Watchdog::default(),
             waiting: None,
             offer: None,

@@ -76,6 +76,8 @@ counters! {
         FailedInvocations = "failed_invocations",
         /// Times a vCPU faulted again and again at one instruction and address.
         NoProgress = "no_progress",
+        /// Parts of requests that were too long to be done at once.
+        Parts = "parts",
         /// seL4 invocations on frames and paging objects.
         Invocations = "invocations",
     }

@@ -36,6 +36,20 @@ pub enum Request {
         /// Bytes, at most [`BOUNCE_BYTES`].
         length: u64,
     },
+    /// Start (every frame counts as written) or stop the log of written frames.
+    /// Answered with label [`LOG_DIRTY`].
+    LogDirty {
+        /// Whether to start.
+        on: bool,
+    },
+    /// Read and clear the log. Answered with label [`READ_DIRTY`] and the frame
+    /// to go on with, which may be `first` again, and lies beyond RAM when all is
+    /// read. The bounce area then begins with a bit for each frame from `first` on,
+    /// [`DIRTY_FRAMES`] in all; those from the frame to go on with are zero.
+    ReadDirty {
+        /// First guest frame number.
+        first: u64,
+    },
     /// Write guest memory. Answered with label [`WRITE`] or
     /// [`OUTSIDE_RAM`].
     Write {
@@ -98,6 +112,9 @@ impl Offer {
     }
 }
 
+/// Frames that one [`Request::ReadDirty`] looks at, at most.
+pub const DIRTY_FRAMES: usize = 4096;
+
 const NEXT_EXIT: u64 = 0x100;
 const COMPLETE: u64 = 0x101;
 /// Label of [`Request::Read`] and of its successful answer.
@@ -106,12 +123,16 @@ pub const READ: u64 = 0x102;
 pub const WRITE: u64 = 0x103;
 /// Label of the answer to a read or write that leaves RAM; nothing moved.
 pub const OUTSIDE_RAM: u64 = 0x104;
+/// Label of [`Request::LogDirty`] and of its answer.
+pub const LOG_DIRTY: u64 = 0x105;
+/// Label of [`Request::ReadDirty`] and of its answer.
+pub const READ_DIRTY: u64 = 0x106;
 
 impl Request {
     /// How many words a request with this label has.
     const fn words(label: u64) -> usize {
         match label {
-            NEXT_EXIT => 1,
+            NEXT_EXIT | LOG_DIRTY | READ_DIRTY => 1,
             READ => 2,
             COMPLETE | WRITE => 4,
             _ => 0,
@@ -132,6 +153,8 @@ impl Request {
                 (COMPLETE, [vcpu as u64, kind, value, offer])
             }
             Self::Read { gpa, length } => (READ, [gpa, length, 0, 0]),
+            Self::LogDirty { on } => (LOG_DIRTY, [on as u64, 0, 0, 0]),
+            Self::ReadDirty { first } => (READ_DIRTY, [first, 0, 0, 0]),
             Self::Write {
                 gpa,
                 length,
@@ -168,6 +191,8 @@ impl Request {
                 gpa: first,
                 length: second,
             }),
+            LOG_DIRTY if first <= 1 => Some(Self::LogDirty { on: first == 1 }),
+            READ_DIRTY => Some(Self::ReadDirty { first }),
             WRITE if second <= BOUNCE_BYTES => Some(Self::Write {
                 gpa: first,
                 length: second,
@@ -212,6 +237,9 @@ mod tests {
                 gpa: 0x1000,
                 length: 24,
             },
+            Request::LogDirty { on: true },
+            Request::LogDirty { on: false },
+            Request::ReadDirty { first: 77 },
             Request::Write {
                 gpa: 0x1000,
                 length: 9,
@@ -232,6 +260,8 @@ mod tests {
         assert_eq!(Request::decode(NEXT_EXIT, 4, [0x1_0820, 0, 0, 0]), None);
         assert_eq!(Request::decode(NEXT_EXIT, 4, [0x20, 0, 0, 0]), None);
         assert_eq!(Request::decode(NEXT_EXIT, 0, [0; 4]), None);
+        assert_eq!(Request::decode(LOG_DIRTY, 1, [2, 0, 0, 0]), None);
+        assert_eq!(Request::decode(READ_DIRTY, 0, [0; 4]), None);
         assert_eq!(Request::decode(5, 4, [0; 4]), None);
         assert_eq!(Request::decode(WRITE, 3, [0, 1, 2, 3]), None);
     }

@@ -42,8 +42,8 @@ pub struct Startup {
     /// Instructions of the guest's image that are known by address, at
     /// [`system::address_map::REWRITES`].
     pub rewrites: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Capability operations of one request at most.
+    pub budget: u32,
     /// Memory that the guest must not write.
     pub read_only: [GpaRange; MAX_READ_ONLY],
     /// Where the first vCPU starts.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use protocol::exit::{Completion, EXIT, Exit};
-use protocol::request::{OUTSIDE_RAM, READ, Request, WRITE};
+use protocol::request::{LOG_DIRTY, OUTSIDE_RAM, READ, READ_DIRTY, Request, WRITE};
 use protocol::supervisor::{Cause, GUEST_ENDED, PANIC};
 use protocol::{REFUSED, VERSION, badge, console, counters, timer};
 
@@ -78,6 +78,8 @@ fn labels() {
         (READ, "READ"),
         (WRITE, "WRITE"),
         (OUTSIDE_RAM, "OUTSIDE_RAM"),
+        (LOG_DIRTY, "LOG_DIRTY"),
+        (READ_DIRTY, "READ_DIRTY"),
         (EXIT, "EXIT"),
         (GUEST_ENDED, "GUEST_ENDED"),
         (PANIC, "PANIC"),

@@ -63,6 +63,10 @@ counters! {
     diverged,
     /// Instances made stale because their table was written and none was loaded.
     stale,
+    /// Tables given up because they went out of sync again and again.
+    unshadow,
+    /// Frames found dirty in a log that was read and cleared.
+    log_dirty,
     /// Leaves mapped again by a resync or INVLPG.
     derive,
     /// Leaves mapped beside the one that faulted.

@@ -54,6 +54,9 @@ pub enum FaultOutcome {
     /// The vCPU does not run in the space of this context: a defect of the
     /// caller, which did not call [`ShadowMmu::activate`].
     NotActive,
+    /// A table had to leave its out-of-sync page, and what was built from it is
+    /// not all in step yet: handle the fault again, after having served others.
+    Again,
     /// The kernel refused an operation. Records are consistent and the fault
     /// may be handled again.
     Failed(MapError),
@@ -167,6 +170,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let writable = compose(&walk, kind, cpu.view(), access);
         match self.apply(cpu, gva, access, &walk, writable, memory, caps) {
             Ok(outcome) => outcome,
+            Err(error) if error.is_again() => Some(FaultOutcome::Again),
             Err(error) => Some(FaultOutcome::Failed(error)),
         }
     }
@@ -196,7 +200,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let tracking = self.frames.tracking(frame);
         // Tables are mapped writable on demand only.
         let planted = self.policy.has(Defect::TableReadWritable);
-        let writable = may_write && (access.is_write() || tracking == Tracking::Plain || planted);
+        let unasked = self.frames.is_freely_writable(frame) || planted;
+        let writable = may_write && (access.is_write() || unasked);
         if writable && tracking == Tracking::Synced && !planted {
             let on_path = self.is_on_path(frame, cpu.root, &walk.origins);
             if self.prepare_write(cpu.vcpu, frame, on_path, memory, caps)? {
@@ -206,6 +211,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let Some(table) = self.instance_for(space, gva, &walk.origins, caps)? else {
             return Ok(None);
         };
+        if writable {
+            self.frames.stored(walk.gfn);
+        }
         if self.frames.any_out_of_sync() {
             self.note_used(cpu.root, gva, walk);
             if writable {

@@ -1,5 +1,7 @@
 //! What the host knows of each guest frame.
 
+use core::cell::Cell;
+
 use x86::Gfn;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -19,6 +21,9 @@ pub enum FrameKind {
 pub trait HostMap {
     /// What `gfn` stands for.
     fn kind(&self, gfn: Gfn) -> FrameKind;
+
+    /// A walk has set A or D in that frame.
+    fn stored(&self, _gfn: Gfn) {}
 }
 
 const READ_ONLY: u8 = 1 << 0;
@@ -26,6 +31,12 @@ const READ_ONLY: u8 = 1 << 0;
 const SYNCED: u8 = 1 << 1;
 /// The frame is a table with instances that the guest may write.
 const OUT_OF_SYNC: u8 = 1 << 2;
+/// How often the frame went out of sync since the CR3 load that `LOAD` names.
+const UNSYNCS: u8 = 3 << 3;
+const UNSYNC: u8 = 1 << 3;
+/// Low bits of the number of that CR3 load.
+const LOAD: u8 = 7 << 5;
+const LOAD_SHIFT: u32 = 5;
 
 /// How a frame is tracked as a guest table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +71,15 @@ pub(crate) struct Frames<'a> {
     records: &'a mut [FrameRecord],
     /// How many are out of sync.
     out_of_sync: u32,
+    /// Log-dirty: a bit for each frame that is clean. Walks, which share the
+    /// frames, clear bits.
+    clean: &'a [Cell<u64>],
+    /// Whether a log is kept.
+    logged: bool,
 }
 
 impl<'a> Frames<'a> {
-    pub(crate) fn new(records: &'a mut [FrameRecord]) -> Self {
+    pub(crate) fn new(records: &'a mut [FrameRecord], clean: &'a mut [Cell<u64>]) -> Self {
         records.fill(FrameRecord {
             extras: 0,
             instances: 0,
@@ -75,6 +91,8 @@ impl<'a> Frames<'a> {
         Self {
             records,
             out_of_sync: 0,
+            clean,
+            logged: false,
         }
     }
 
@@ -142,6 +160,63 @@ impl<'a> Frames<'a> {
         self.out_of_sync = self.out_of_sync - before + u32::from(bit == OUT_OF_SYNC);
     }
 
+    /// Counts that a frame went out of sync; `load` is the number of the last
+    /// CR3 load.
+    pub(crate) fn count_unsync(&mut self, frame: u32, load: u8) {
+        let flags = self.record(frame).flags;
+        let count = match self.unsyncs(frame, load) {
+            0 => UNSYNC,
+            3.. => UNSYNCS,
+            _ => (flags & UNSYNCS) + UNSYNC,
+        };
+        self.record_mut(frame).flags = flags & !(UNSYNCS | LOAD) | count | load << LOAD_SHIFT;
+    }
+
+    /// How often a frame went out of sync since CR3 load number `load`, and
+    /// since it became a table; at most 3.
+    pub(crate) fn unsyncs(&self, frame: u32, load: u8) -> u8 {
+        let flags = self.record(frame).flags;
+        if flags & LOAD == load << LOAD_SHIFT {
+            (flags & UNSYNCS) / UNSYNC
+        } else {
+            0
+        }
+    }
+
+    pub(crate) fn forget_unsyncs(&mut self, frame: u32) {
+        self.record_mut(frame).flags &= !UNSYNCS;
+    }
+
+    pub(crate) fn start_log(&mut self) {
+        self.clean.iter().for_each(|word| word.set(0));
+        self.logged = true;
+    }
+
+    pub(crate) fn stop_log(&mut self) {
+        self.logged = false;
+    }
+
+    pub(crate) fn is_logged(&self) -> bool {
+        self.logged
+    }
+
+    /// Whether a log is kept in which the frame is clean.
+    #[inline]
+    pub(crate) fn is_clean(&self, frame: u32) -> bool {
+        self.logged && self.clean[frame as usize / 64].get() & 1 << (frame % 64) != 0
+    }
+
+    pub(crate) fn set_clean(&mut self, frame: u32) {
+        let word = &self.clean[frame as usize / 64];
+        word.set(word.get() | 1 << (frame % 64));
+    }
+
+    /// Whether a mapping of the frame may be writable before anybody asks for it.
+    #[inline]
+    pub(crate) fn is_freely_writable(&self, frame: u32) -> bool {
+        self.tracking(frame) == Tracking::Plain && !self.is_clean(frame)
+    }
+
     /// Marks RAM frames `[first, first + count)` read-only; frames outside RAM
     /// are passed over.
     pub(crate) fn set_read_only(&mut self, first: Gfn, count: u64) {
@@ -164,6 +239,16 @@ impl HostMap for Frames<'_> {
             None => FrameKind::NotRam,
             Some(record) if record.flags & READ_ONLY != 0 => FrameKind::ReadOnly,
             Some(_) => FrameKind::Ram,
+        }
+    }
+
+    #[inline]
+    fn stored(&self, gfn: Gfn) {
+        if !self.logged {
+            return;
+        }
+        if let Some(word) = self.clean.get(gfn.get() as usize / 64) {
+            word.set(word.get() & !(1 << (gfn.get() % 64)));
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use x86::{Gfn, GuestMemory, Gva, Level};
 
+use crate::budget::Budget;
 use crate::context::PagingContext;
 use crate::mappings::{MapError, Mappings, SpaceId};
 use crate::mmu::ShadowMmu;
@@ -23,8 +24,20 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// call [`Self::load_cr3`].
     ///
     /// # Errors
-    /// [`MapError`] if the kernel refuses; the vCPU has no active space then.
+    /// [`MapError`] if the kernel refuses, or as [`MapError::AGAIN`]; the vCPU
+    /// has no active space then.
     pub fn activate(
+        &mut self,
+        cpu: &PagingContext,
+        caps: &mut impl Mappings,
+    ) -> Result<SpaceId, MapError> {
+        if let Some(space) = self.spaces.active_for(cpu) {
+            return Ok(space);
+        }
+        self.enter(cpu, &mut Budget::new(caps, self.policy.budget))
+    }
+
+    fn enter(
         &mut self,
         cpu: &PagingContext,
         caps: &mut impl Mappings,
@@ -111,9 +124,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<SpaceId, MapError> {
+        let caps = &mut Budget::new(caps, self.policy.budget);
+        self.loads = (self.loads + 1) % 8;
         self.resync_own(cpu.vcpu, memory, caps)?;
         self.sync_contents(cpu.vcpu, cpu.root, memory, caps)?;
-        self.activate(cpu, caps)
+        self.enter(cpu, caps)
     }
 
     /// CR0.PG, CR4 or EFER changed: everything is brought in step. (A change of
@@ -127,8 +142,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<SpaceId, MapError> {
+        let caps = &mut Budget::new(caps, self.policy.budget);
         self.resync_all(memory, caps)?;
-        self.activate(cpu, caps)
+        self.enter(cpu, caps)
     }
 
     /// INVLPG: in every view of the current root, the page of `gva` is dropped,

@@ -28,9 +28,11 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod budget;
 mod context;
 mod copies;
 mod counters;
+mod dirty;
 mod fault;
 mod frames;
 mod instances;

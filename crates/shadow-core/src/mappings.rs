@@ -57,6 +57,20 @@ pub struct MapError {
     pub status: u32,
 }
 
+impl MapError {
+    /// No refusal of the kernel: the request has done as much as one request
+    /// may. Repeat it, after having served others; it goes on where it stood.
+    pub const AGAIN: Self = Self {
+        operation: "again",
+        status: u32::MAX,
+    };
+
+    /// Whether this is [`Self::AGAIN`].
+    pub fn is_again(&self) -> bool {
+        *self == Self::AGAIN
+    }
+}
+
 impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

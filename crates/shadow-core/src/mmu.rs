@@ -18,7 +18,9 @@ use crate::tables::Tables;
 ///
 /// All methods do bounded work; `docs/shadow-mmu.md` has the worst case of
 /// each in capability operations. A method that returns [`MapError`] leaves
-/// records that agree with what was done so far, and can be called again.
+/// records that agree with what was done so far, and can be called again: then
+/// it goes on with what is left. So the records are the continuation of long
+/// requests, which end with [`MapError::AGAIN`] when their budget is used up.
 ///
 /// `PAGES` out-of-sync pages for each vCPU and `FIXUPS` writable mappings for
 /// each of them, at least two each.
@@ -30,6 +32,8 @@ pub struct ShadowMmu<'a, const PAGES: usize = OOS_PAGES, const FIXUPS: usize = O
     pub(crate) oos: OutOfSync<'a, PAGES, FIXUPS>,
     pub(crate) policy: Policy,
     pub(crate) last: LastPath,
+    /// Low three bits of the number of CR3 loads (R8).
+    pub(crate) loads: u8,
     pub(crate) counters: &'a mut Counters,
 }
 
@@ -54,7 +58,7 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
     ///
     /// Events are added to `counters`, which nobody else writes.
     pub fn new(storage: Storage<'a>, counters: &'a mut Counters, policy: Policy) -> Self {
-        let frames = Frames::new(storage.frames);
+        let frames = Frames::new(storage.frames, storage.clean);
         let copies = Copies::new(storage.copies, frames.len() as u32);
         Self {
             frames,
@@ -64,6 +68,7 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
             oos: OutOfSync::new(storage.snapshots),
             policy,
             last: LastPath::NONE,
+            loads: 0,
             counters,
         }
     }

@@ -48,6 +48,10 @@ pub enum Defect {
     TableReadWritable,
     /// A write of a server to a table is not noticed.
     ServerWriteMissed,
+    /// R8: tables are given up whatever the instruction needs.
+    UnshadowedAgain,
+    /// Log-dirty: frames keep their writable mappings when the log is cleared.
+    LoggedWritable,
 }
 
 /// Choices made at start.
@@ -61,6 +65,11 @@ pub struct Policy {
     /// Entries around a hidden fault that are mapped with it if their A bit is
     /// set: the size of the aligned block, a power of two; 1 for none.
     pub neighbours: u16,
+    /// Capability operations of one request at most, where requests may be
+    /// asked to be repeated; at least one.
+    pub budget: u32,
+    /// Whether tables that go out of sync again and again are given up (R8).
+    pub unshadow: bool,
     /// The planted mistake.
     pub defect: Option<Defect>,
 }
@@ -71,6 +80,8 @@ impl Policy {
         promotion: Promotion::Revoke,
         derive: true,
         neighbours: 8,
+        budget: 128,
+        unshadow: true,
         defect: None,
     };
 }

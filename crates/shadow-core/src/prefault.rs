@@ -8,7 +8,7 @@
 use x86::{Gfn, Gpa, Gpte, GuestMemory, Gva, Level};
 
 use crate::context::{Access, PagingContext, View};
-use crate::frames::{FrameKind, HostMap, Tracking};
+use crate::frames::{FrameKind, HostMap};
 use crate::leaf::Leaf;
 use crate::mappings::{MapError, Mappings, SpaceId};
 use crate::mmu::ShadowMmu;
@@ -77,7 +77,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let upper = walk.origins[0].rights();
         let writable = upper.through(entry).contains(crate::origin::Rights::WRITE)
             && entry.contains(Gpte::DIRTY)
-            && self.frames.tracking(frame) == Tracking::Plain
+            && self.frames.is_freely_writable(frame)
             && self.frames.kind(gfn) == FrameKind::Ram;
         Some(Leaf {
             frame,

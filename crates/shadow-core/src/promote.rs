@@ -11,6 +11,7 @@
 
 use x86::{Gfn, GuestMemory, Level};
 
+use crate::budget::Budget;
 use crate::context::VcpuId;
 use crate::copies::Claim;
 use crate::frames::Tracking;
@@ -25,6 +26,9 @@ use crate::tracking::TableRef;
 
 /// Writable mappings that [`Promotion::Recorded`] takes away one by one.
 const REMAPPED_SINGLY: usize = 8;
+
+/// Instances of a table that is given up (R8), at most: each costs an operation.
+const UNSHADOWED: usize = 8;
 
 impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Makes the table of `origin` ready to be tracked: if it is Plain, write
@@ -44,6 +48,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if !self.policy.has(Defect::WriteAccessKept) {
             self.remove_write_access(frame, caps)?;
         }
+        if !self.policy.has(Defect::UnshadowedAgain) {
+            self.frames.forget_unsyncs(frame);
+        }
         self.counters.promote += 1;
         Ok(true)
     }
@@ -53,17 +60,31 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         frame: u32,
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
-        let all = || self.copies.of_frame(&self.frames, frame);
-        let gfn = Gfn::new(frame.into());
-        if self.policy.promotion == Promotion::Revoke {
-            if all().any(|copy| self.copies.claim(copy) != Claim::NONE) {
-                self.remove_all_mappings(gfn, caps)?;
-            }
-            return Ok(());
+        if self.policy.promotion == Promotion::Recorded {
+            return self.take_all_writes(frame, caps);
         }
-        let writable = || all().filter(|&copy| self.writable_leaf(copy).is_some());
-        if writable().nth(REMAPPED_SINGLY).is_some() {
-            return self.remove_all_mappings(gfn, caps);
+        let mut copies = self.copies.of_frame(&self.frames, frame);
+        if copies.any(|copy| self.copies.claim(copy) != Claim::NONE) {
+            drop(copies);
+            self.remove_all_mappings(Gfn::new(frame.into()), caps)?;
+        }
+        Ok(())
+    }
+
+    /// Takes write access from every leaf of a frame: one by one, or by Revoke if
+    /// there are many.
+    pub(crate) fn take_all_writes(
+        &mut self,
+        frame: u32,
+        caps: &mut impl Mappings,
+    ) -> Result<(), MapError> {
+        let many = {
+            let copies = self.copies.of_frame(&self.frames, frame);
+            let mut writable = copies.filter(|&copy| self.writable_leaf(copy).is_some());
+            writable.nth(REMAPPED_SINGLY).is_some()
+        };
+        if many {
+            return self.remove_all_mappings(Gfn::new(frame.into()), caps);
         }
         while let Some(copy) = self.first_writable(frame) {
             self.take_write_access(copy, caps)?;
@@ -137,6 +158,10 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if self.frames.tracking(frame) == Tracking::Plain {
             return Ok(false);
         }
+        let restless = !on_path || self.policy.has(Defect::UnshadowedAgain);
+        if restless && self.unshadow(frame, caps)? {
+            return Ok(false);
+        }
         if on_path || self.is_loaded(frame) {
             self.unsync(vcpu, frame, memory, caps)?;
             return Ok(!self.policy.has(Defect::WalkKept));
@@ -148,6 +173,32 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
         self.last = LastPath::NONE;
         Ok(false)
+    }
+
+    /// R8: gives up a table that went out of sync three times since the last
+    /// CR3 load, so that it is hardly used as one; `true` if it is Plain now.
+    /// Promotion counts anew: a table that an instruction needs to get at this
+    /// very write is promoted again, and then goes out of sync.
+    fn unshadow(&mut self, frame: u32, caps: &mut impl Mappings) -> Result<bool, MapError> {
+        if !self.policy.unshadow || self.frames.unsyncs(frame, self.loads) < 3 {
+            return Ok(false);
+        }
+        let instances = || self.tables.instances(&self.frames, frame);
+        let few = instances().nth(UNSHADOWED).is_none();
+        if !few || instances().any(|table| table.level == Level::L4) {
+            return Ok(false);
+        }
+        self.last = LastPath::NONE;
+        while let Some(TableRef { level, index }) = self.tables.first_instance(&self.frames, frame)
+        {
+            if self.tables.used(level, index) == 0 {
+                self.tables.forget_origin(&mut self.frames, level, index);
+            } else {
+                self.drop_subtree(level, index, caps)?;
+            }
+        }
+        self.counters.unshadow += 1;
+        Ok(true)
     }
 
     /// Instances without leaves need not be kept in step.
@@ -181,6 +232,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
         while let Place::Evict(other) = self.oos.place(&self.frames, vcpu, frame) {
+            let caps = &mut Budget::new(caps, self.policy.budget);
             self.resync(other, false, memory, caps)?;
             self.counters.unsync_evict += 1;
         }
@@ -190,6 +242,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let snapshot = self.oos.insert(&mut self.frames, vcpu, frame);
         let table = Gfn::new(frame.into());
         memory.load_table(table, &mut snapshot.entries);
+        self.frames.count_unsync(frame, self.loads);
         self.counters.unsync += 1;
         Ok(())
     }

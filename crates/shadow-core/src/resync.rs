@@ -9,6 +9,7 @@
 
 use x86::{Gfn, Gpa, Gpte, GuestMemory, Gva, Level};
 
+use crate::budget::Budget;
 use crate::context::{PagingContext, VcpuId, View};
 use crate::frames::{FrameKind, HostMap, Tracking};
 use crate::instances::LastPath;
@@ -407,11 +408,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// What may be mapped without a demand for it; `None` outside RAM.
     pub(crate) fn speculative_leaf(&self, walk: &GuestWalk) -> Option<Leaf> {
         let frame = self.frames.number(walk.gfn)?;
-        let plain = self.frames.kind(walk.gfn) == FrameKind::Ram
-            && self.frames.tracking(frame) == Tracking::Plain;
+        let free =
+            self.frames.kind(walk.gfn) == FrameKind::Ram && self.frames.is_freely_writable(frame);
         Some(Leaf {
             frame,
-            writable: walk.dirty && walk.rights.contains(Rights::WRITE) && plain,
+            writable: walk.dirty && walk.rights.contains(Rights::WRITE) && free,
             write_fault: false,
         })
     }
@@ -465,7 +466,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// was built from tables there is checked against what they say now.
     ///
     /// # Errors
-    /// [`MapError`] if the kernel refuses: repeat before the guest runs.
+    /// [`MapError`] if the kernel refuses, or as [`MapError::AGAIN`]: repeat
+    /// before the vCPU that asked for the write runs.
     pub fn guest_written(
         &mut self,
         gpa: Gpa,
@@ -476,11 +478,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if length == 0 || self.policy.has(Defect::ServerWriteMissed) {
             return Ok(());
         }
+        let caps = &mut Budget::new(caps, self.policy.budget);
         let last = gpa.get().saturating_add(length - 1);
         for number in gpa.get() >> 12..=last >> 12 {
             let Some(frame) = self.frames.number(Gfn::new(number)) else {
                 break;
             };
+            self.frames.stored(Gfn::new(number));
             if self.frames.tracking(frame) == Tracking::Synced {
                 let start = gpa.get().max(number << 12) >> 3 & 511;
                 let end = last.min(number << 12 | 0xfff) >> 3 & 511;

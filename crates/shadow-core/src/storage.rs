@@ -1,9 +1,10 @@
 //! The pools' sizes, and the records cut out of one lent region.
 
+use core::cell::Cell;
 use core::fmt;
 use core::mem::size_of;
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
 use crate::context::MAX_VCPUS;
 use crate::copies::CopyRecord;
@@ -142,12 +143,18 @@ impl Pools {
         self.frames as usize + self.extra_copies as usize
     }
 
+    /// Words of the log of clean frames.
+    const fn clean_words(&self) -> usize {
+        (self.frames as usize).div_ceil(64)
+    }
+
     /// Bytes of records for these pools.
     pub const fn required_bytes(&self) -> usize {
         let spaces = self.spaces as usize;
         let (pdpts, pds, pts) = (self.pdpts as usize, self.pds as usize, self.pts as usize);
         self.copies() * size_of::<CopyRecord>()
             + self.frames as usize * size_of::<FrameRecord>()
+            + self.clean_words() * size_of::<u64>()
             + Self::SNAPSHOTS * size_of::<SnapshotRecord>()
             + spaces * (size_of::<SpaceRecord>() + size_of::<TableRecord>() + size_of::<Children>())
             + (pdpts + pds) * (size_of::<TableRecord>() + size_of::<Children>())
@@ -158,6 +165,7 @@ impl Pools {
 /// The records of one shadow MMU, in lent memory.
 pub struct Storage<'a> {
     pub(crate) frames: &'a mut [FrameRecord],
+    pub(crate) clean: &'a mut [Cell<u64>],
     pub(crate) copies: &'a mut [CopyRecord],
     pub(crate) spaces: &'a mut [SpaceRecord],
     pub(crate) tables: TableSlices<'a>,
@@ -189,6 +197,7 @@ impl<'a> Storage<'a> {
         let (pds, rest) = take(rest, pools.pds.into())?;
         let (pts, rest) = take(rest, pools.pts.into())?;
         let (snapshots, rest) = take(rest, Pools::SNAPSHOTS)?;
+        let (clean, rest) = take(rest, pools.clean_words())?;
         let (leaves, rest) = take(rest, pools.pts.into())?;
         let (root_children, rest) = take(rest, pools.spaces.into())?;
         let (pdpt_children, rest) = take(rest, pools.pdpts.into())?;
@@ -201,6 +210,7 @@ impl<'a> Storage<'a> {
         };
         Some(Self {
             frames,
+            clean,
             copies,
             spaces,
             tables,
@@ -213,7 +223,7 @@ type Cut<'a, T> = (&'a mut [T], &'a mut [u8]);
 
 fn take<T>(region: &mut [u8], count: usize) -> Option<Cut<'_, T>>
 where
-    T: FromBytes + IntoBytes + KnownLayout + Immutable,
+    T: FromBytes + IntoBytes + KnownLayout,
 {
     <[T]>::mut_from_prefix_with_elems(region, count).ok()
 }

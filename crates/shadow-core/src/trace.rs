@@ -48,7 +48,7 @@ impl FaultRecord {
     /// Bytes of a record; pages hold a whole number of them.
     pub const BYTES: usize = 64;
     /// Names of outcomes.
-    pub const OUTCOMES: [&str; 10] = [
+    pub const OUTCOMES: [&str; 11] = [
         "filled",
         "healed",
         "guest-fault",
@@ -59,6 +59,7 @@ impl FaultRecord {
         "unmappable",
         "not-active",
         "failed",
+        "again",
     ];
     /// Names of accesses.
     pub const ACCESSES: [&str; 3] = ["read", "write", "execute"];
@@ -103,6 +104,7 @@ impl FaultRecord {
             FaultOutcome::Unmappable { .. } => (7, None),
             FaultOutcome::NotActive => (8, None),
             FaultOutcome::Failed(_) => (9, None),
+            FaultOutcome::Again => (10, None),
         };
         self.gfn = gfn.map_or(u64::MAX, Gfn::get);
     }

@@ -73,9 +73,16 @@ impl Tables<'_> {
         index: u16,
         origin: Origin,
     ) {
+        let frame = origin.table_frame(frames);
+        let old = self.origin(level, index).table_frame(frames);
+        if self.listed_as(level, index) == Listed::ByFrame && frame == old {
+            // Only rights differ. Leaving the list might make the frame Plain,
+            // and joining it again Synced, with its writable mappings.
+            return self.write_origin(level, index, origin);
+        }
         self.forget_origin(frames, level, index);
         self.write_origin(level, index, origin);
-        let Some(frame) = origin.table_frame(frames) else {
+        let Some(frame) = frame else {
             return;
         };
         if frames.tracking(frame) == Tracking::Plain {

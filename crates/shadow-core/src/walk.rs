@@ -267,6 +267,7 @@ impl<M: GuestMemory> Walker<'_, M> {
     fn update(&self, host: &impl HostMap, gpa: Gpa, entry: Gpte, wanted: Gpte) -> bool {
         match host.kind(gpa.gfn()) {
             FrameKind::Ram => {
+                host.stored(gpa.gfn());
                 self.memory
                     .compare_exchange_u64(gpa, entry.bits(), wanted.bits())
                     == Ok(entry.bits())

@@ -47,6 +47,21 @@ fn r7_walk_kept_after_eviction() {
     );
 }
 
+/// R8: the scenario of `code_writes_the_table_that_maps_it` in `out_of_sync.rs`,
+/// with the mistake.
+#[test]
+fn r8_tables_given_up_again_and_again() {
+    let policy = Policy {
+        defect: Some(Defect::UnshadowedAgain),
+        ..Policy::DEFAULT
+    };
+    let run = || model::scenario::code_writes_the_table_that_maps_it(policy);
+    assert!(
+        catch_unwind(AssertUnwindSafe(run)).is_err(),
+        "nobody noticed"
+    );
+}
+
 #[test]
 fn nothing_planted_nothing_caught() {
     assert_eq!(cases_until_caught(None), None);
@@ -80,4 +95,5 @@ caught! {
     fixup_lost: FixupLost,
     tables_writable_by_reads: TableReadWritable,
     server_writes_unnoticed: ServerWriteMissed,
+    log_cleared_without_write_protection: LoggedWritable,
 }

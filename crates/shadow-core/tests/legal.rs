@@ -11,7 +11,7 @@
 mod model;
 
 use model::machine::{ROOMY, SMALL};
-use model::world::{FRAMES, RECORDED, World, prelude, run, step};
+use model::world::{FRAMES, HASTY, RECORDED, World, prelude, run, step};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -45,6 +45,12 @@ proptest! {
     fn roomy_pools_stay_legal(steps in prop::collection::vec(step(), 1..160)) {
         run(Pools { frames: FRAMES, ..ROOMY }, RECORDED, &[prelude(), steps].concat());
     }
+
+    /// Long requests end early, and the other vCPU goes on in between.
+    #[test]
+    fn requests_in_parts_stay_legal(steps in prop::collection::vec(step(), 1..160)) {
+        run(Pools { frames: FRAMES, ..SMALL }, HASTY, &[prelude(), steps].concat());
+    }
 }
 
 /// Guards against a vacuous test: one long run must cause every event.
@@ -76,6 +82,7 @@ fn a_long_run_causes_every_event() {
             "copy_evict",
             "writeable_bf_1",
             "prefault",
+            "unshadow",
         ]
         .contains(&name);
         assert!(count > 0 || elsewhere, "no {name} in the whole run");

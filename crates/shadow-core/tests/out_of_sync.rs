@@ -176,6 +176,48 @@ fn eviction_of_the_table_just_walked() {
     model::scenario::eviction_of_the_table_just_walked(RECORDED);
 }
 
+/// R8, in `model/scenario.rs`.
+#[test]
+fn code_writes_the_table_that_maps_it() {
+    model::scenario::code_writes_the_table_that_maps_it(Policy::DEFAULT);
+}
+
+/// A CR3 load in between means that the table is in use.
+#[test]
+fn tables_that_are_loaded_are_not_given_up() {
+    let mut machine = Machine::new(ROOMY);
+    link(&mut machine, 0, 300, 100);
+    for slot in 1..9 {
+        machine.store(entry_of(300, slot), 0);
+        machine.load_cr3(1);
+    }
+    assert_eq!(machine.mmu.counters().unsync, 8);
+    assert_eq!(machine.mmu.counters().unshadow, 0);
+    machine.check();
+}
+
+/// The only instance of a table that is out of sync gets other rights while it
+/// has no leaves: the table stays what it is, with its writable mapping.
+#[test]
+fn an_instance_with_other_rights_keeps_its_table_out_of_sync() {
+    let mut machine = Machine::new(ROOMY);
+    link(&mut machine, 0, 300, 100);
+    machine.store(entry_of(300, 1), 101 << 12 | ALL);
+    let above = machine.entry(x86::Level::L2, BASE);
+    machine.store(above, 300 << 12 | P | A | D);
+    machine.store(entry_of(300, 0), 0);
+    machine.invlpg(BASE);
+    machine.touch(BASE + 4096, Access::Read).expect("mapped");
+    machine.check();
+    machine.store(entry_of(300, 1), 102 << 12 | ALL);
+    machine.load_cr3(1);
+    assert_eq!(
+        machine.allows(BASE + 4096, Access::Read),
+        Some(Gfn::new(102))
+    );
+    machine.check();
+}
+
 #[test]
 fn promotion_takes_write_access_away() {
     for (policy, call) in [

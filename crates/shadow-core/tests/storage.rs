@@ -63,10 +63,10 @@ fn records_cost_what_the_documentation_says() {
     let base = with(SMALL);
     assert_eq!(
         with(Pools {
-            frames: SMALL.frames + 1,
+            frames: SMALL.frames + 64,
             ..SMALL
         }) - base,
-        36
+        64 * 36 + 8
     );
     assert_eq!(
         with(Pools {

@@ -170,6 +170,7 @@ mod tests {
             extra_copies: extra_copies[i],
             trace: 0,
             audit: 0,
+            budget: 128,
         })
     }
 

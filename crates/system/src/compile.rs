@@ -194,7 +194,7 @@ impl<'a> Tables<'a> {
             metadata_bytes: budget::metadata_bytes(&pools),
             pools,
             audit: guest.shadow.audit,
-            reserved: 0,
+            budget: guest.shadow.budget,
             loads: run(self.loads.len(), payload.loads.len()),
             read_only: run(self.ranges.len(), payload.read_only.len()),
             patches: run(self.patches.len(), payload.patches.len()),

@@ -124,7 +124,7 @@ pub const MANIFEST: &str = r#"
     name = "two"
     build = "guests/hello"
     rewrite = false
-    shadow = { tables = 100, spaces = 4, extra-copies = 10, trace = 100, audit = 7 }
+    shadow = { tables = 100, spaces = 4, extra-copies = 10, trace = 100, audit = 7, budget = 9 }
     [[inject]]
     guest = "two"
     process = "vmm"

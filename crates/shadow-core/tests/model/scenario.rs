@@ -46,3 +46,25 @@ pub fn eviction_of_the_table_just_walked(policy: Policy) {
     assert_eq!(machine.mmu.counters().unsync_evict, 1);
     machine.check();
 }
+
+/// R8: code writes the table that maps it, which was given up before.
+pub fn code_writes_the_table_that_maps_it(policy: Policy) {
+    let mut machine = Machine::with_policy(ROOMY, policy);
+    // All three have one home, so that each write evicts one.
+    for (region, table) in (0..).zip([300, 303, 306]) {
+        link(&mut machine, region, table, 100 + region);
+    }
+    for slot in 1..4 {
+        for table in [300, 303, 306] {
+            machine.store(entry_of(table, slot), 0);
+        }
+    }
+    assert_eq!(machine.mmu.counters().unshadow, 0);
+    machine.execute(BASE, entry_of(300, 4), 104 << 12 | ALL);
+    assert_eq!(machine.mmu.counters().unshadow, 1);
+    assert_eq!(
+        machine.touch(BASE + 4 * 4096, Access::Read),
+        Ok(Gfn::new(104))
+    );
+    machine.check();
+}

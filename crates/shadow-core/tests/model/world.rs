@@ -70,6 +70,9 @@ pub enum Step {
         frame: u64,
     },
     SwitchVcpu,
+    /// Start or stop the log of written frames.
+    LogDirty(bool),
+    ReadDirty,
     /// Let the kernel refuse an operation after that many.
     FailAfter(u32),
 }
@@ -89,9 +92,14 @@ pub const RECORDED: Policy = Policy {
     ..Policy::DEFAULT
 };
 
-/// Operations of one fault and of one CR3 load at most, as documented.
+/// Operations of one fault at most, as documented; an eviction adds the budget.
 pub const FAULT_LIMIT: usize = 60;
-pub const LOAD_LIMIT: usize = 400;
+
+/// Requests end long before they are done.
+pub const HASTY: Policy = Policy {
+    budget: 3,
+    ..Policy::DEFAULT
+};
 
 /// Slots used on each level: four on level 1, two above.
 pub const SLOTS: usize = 4;
@@ -154,6 +162,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::ModeChange),
         1 => (0..READ_ONLY + 3).prop_map(|frame| Step::Revoke { frame }),
         2 => Just(Step::SwitchVcpu),
+        1 => proptest::bool::weighted(0.8).prop_map(Step::LogDirty),
+        2 => Just(Step::ReadDirty),
         2 => (0..12_u32).prop_map(Step::FailAfter),
     ]
 }
@@ -210,32 +220,10 @@ pub struct World {
     pub machine: Machine,
     vcpus: [Vcpu; 2],
     running: usize,
-    most_pdpts: usize,
-}
-
-/// Repeats a request that the kernel refused, as the server does.
-pub fn persist<T>(
-    machine: &mut Machine,
-    limit: usize,
-    mut request: impl FnMut(&mut Machine) -> Result<T, MapError>,
-) -> T {
-    for _ in 0..4 {
-        machine.kernel.take_calls();
-        let result = request(machine);
-        match result {
-            Ok(_) => machine.check(),
-            Err(_) => machine.check_records(),
-        }
-        assert!(
-            machine.kernel.calls.len() <= limit,
-            "{} operations of {limit}",
-            machine.kernel.calls.len()
-        );
-        if let Ok(done) = result {
-            return done;
-        }
-    }
-    panic!("only one refusal is injected at a time");
+    budget: usize,
+    in_interlude: bool,
+    /// Contents of each frame when the log said last that it was cleared.
+    cleared: Vec<Option<Vec<u64>>>,
 }
 
 impl World {
@@ -278,17 +266,65 @@ impl World {
             machine,
             vcpus,
             running: 0,
-            most_pdpts: pools.pdpts.into(),
+            cleared: vec![None; FRAMES as usize],
+            budget: policy.budget as usize,
+            in_interlude: false,
         }
     }
 
-    fn emptying_limit(&self) -> usize {
-        LOAD_LIMIT + self.most_pdpts
+    /// Repeats a request that the kernel refused, as the server does, and one
+    /// that has used up its budget; then the other vCPU goes on meanwhile.
+    fn persist<T>(
+        &mut self,
+        limit: usize,
+        mut request: impl FnMut(&mut Machine) -> Result<T, MapError>,
+    ) -> T {
+        let mut refusals = 0;
+        for round in 0.. {
+            let machine = &mut self.machine;
+            machine.kernel.take_calls();
+            let result = request(machine);
+            match result {
+                Ok(_) => machine.check(),
+                Err(_) => machine.check_records(),
+            }
+            assert!(
+                machine.kernel.calls.len() <= limit,
+                "{} operations of {limit}",
+                machine.kernel.calls.len()
+            );
+            match result {
+                Ok(done) => return done,
+                Err(error) if error.is_again() => self.interlude(round),
+                Err(_) => refusals += 1,
+            }
+            assert!(refusals < 4, "only one refusal is injected at a time");
+            assert!(round < 2000, "the request gets nowhere");
+        }
+        unreachable!("rounds are limited")
+    }
+
+    /// The other vCPU touches something between two parts of a long request.
+    fn interlude(&mut self, round: usize) {
+        if self.in_interlude || round > 20 {
+            return;
+        }
+        self.in_interlude = true;
+        let mut seen = std::mem::take(&mut self.machine.kernel.seen);
+        self.running ^= 1;
+        let all = addresses();
+        let kind = [Access::Read, Access::Write][round % 2];
+        self.access(all[7 * round % all.len()], kind);
+        self.observe();
+        self.running ^= 1;
+        seen.push(self.machine.ram.photograph());
+        self.machine.kernel.seen = seen;
+        self.in_interlude = false;
     }
 
     fn activate(&mut self, cpu: PagingContext) {
-        let limit = self.emptying_limit();
-        let space = persist(&mut self.machine, limit, |machine| {
+        let limit = self.budget;
+        let space = self.persist(limit, |machine| {
             machine.mmu.activate(&cpu, &mut machine.kernel)
         });
         let vcpu = &mut self.vcpus[self.running];
@@ -324,7 +360,7 @@ impl World {
             } => {
                 let gpa = table << 12 | (slot as u64) << 3;
                 self.machine.ram.poke(gpa, entry(target, flags));
-                persist(&mut self.machine, LOAD_LIMIT, |machine| {
+                self.persist(self.budget, |machine| {
                     machine
                         .mmu
                         .guest_written(Gpa::new(gpa), 8, &machine.ram, &mut machine.kernel)
@@ -354,8 +390,8 @@ impl World {
                     root: Gfn::new(root),
                     ..cpu
                 };
-                let limit = self.emptying_limit();
-                let space = persist(&mut self.machine, limit, |machine| {
+                let limit = self.budget;
+                let space = self.persist(limit, |machine| {
                     machine
                         .mmu
                         .load_cr3(&cpu, &machine.ram, &mut machine.kernel)
@@ -372,8 +408,8 @@ impl World {
                 ..cpu
             }),
             Step::ModeChange => {
-                let limit = self.emptying_limit();
-                let space = persist(&mut self.machine, limit, |machine| {
+                let limit = self.budget;
+                let space = self.persist(limit, |machine| {
                     machine
                         .mmu
                         .paging_mode_changed(&cpu, &machine.ram, &mut machine.kernel)
@@ -384,13 +420,46 @@ impl World {
                     history: History::default(),
                 };
             }
-            Step::Revoke { frame } => persist(&mut self.machine, 1, |machine| {
+            Step::Revoke { frame } => self.persist(1, |machine| {
                 machine
                     .mmu
                     .remove_all_mappings(Gfn::new(frame), &mut machine.kernel)
             }),
             Step::SwitchVcpu => self.running ^= 1,
+            Step::LogDirty(on) => {
+                self.cleared.fill(None);
+                match on {
+                    true => self.machine.mmu.start_log_dirty(),
+                    false => self.machine.mmu.stop_log_dirty(),
+                }
+            }
+            Step::ReadDirty => self.read_dirty(),
             Step::FailAfter(calls) => self.machine.kernel.fail_after = Some(calls),
+        }
+    }
+
+    /// No frame may have changed that the log calls clean.
+    fn read_dirty(&mut self) {
+        let mut next = Gfn::new(0);
+        while next.get() < FRAMES.into() {
+            let (first, mut dirty) = (next, [0]);
+            next = self.persist(self.budget, |machine| {
+                machine
+                    .mmu
+                    .read_dirty(first, &mut dirty, &mut machine.kernel)
+            });
+            assert!(next > first, "the log moves on");
+            for frame in first.get()..next.get() {
+                let now = (0..512).map(|word| self.machine.ram.peek(frame << 12 | word << 3));
+                let now: Vec<u64> = now.collect();
+                let cleared = &mut self.cleared[frame as usize];
+                let is_dirty = dirty[0] >> (frame - first.get()) & 1 != 0;
+                assert!(
+                    is_dirty || cleared.as_ref() == Some(&now),
+                    "a write of frame {frame} was lost"
+                );
+                *cleared = Some(now);
+            }
         }
     }
 
@@ -409,7 +478,7 @@ impl World {
     fn invalidate(&mut self, va: u64, by_fault: bool) {
         let cpu = self.vcpus[self.running].cpu;
         let gva = Gva::new(va);
-        persist(&mut self.machine, 30, |machine| match by_fault {
+        self.persist(30, |machine| match by_fault {
             true => machine
                 .mmu
                 .page_fault_delivered(&cpu, gva, &machine.ram, &mut machine.kernel),
@@ -429,7 +498,10 @@ impl World {
     fn access(&mut self, va: u64, access: Access) -> Option<Gfn> {
         let Vcpu { cpu, space, .. } = self.vcpus[self.running];
         let write = access == Access::Write;
-        for _ in 0..=8 {
+        let mut tries = 0;
+        for _ in 0..2000 {
+            assert!(tries <= 8, "no progress at {va:#x}");
+            tries += 1;
             if let Some((gfn, writable)) = self.machine.kernel.access(space, Gva::new(va))
                 && (writable || !write)
             {
@@ -453,7 +525,7 @@ impl World {
             );
             self.machine.check();
             assert!(
-                self.machine.kernel.calls.len() <= FAULT_LIMIT,
+                self.machine.kernel.calls.len() <= FAULT_LIMIT + self.budget,
                 "{:?}",
                 self.machine.kernel.calls
             );
@@ -476,6 +548,8 @@ impl World {
                     assert!(mapped == gfn && (writable || !write), "the fault was fixed");
                 }
                 (FaultOutcome::Failed(_), Ok(_)) => {}
+                // No sign of being stuck.
+                (FaultOutcome::Again, Ok(_)) => tries = 0,
                 (FaultOutcome::GuestFault(fault), Err(code)) => {
                     assert_eq!(fault.code.bits(), code);
                     self.invalidate(va, true);
@@ -495,7 +569,7 @@ impl World {
                 (outcome, expected) => panic!("{outcome:?}, but the reference says {expected:x?}"),
             }
         }
-        panic!("no progress at {va:#x}");
+        panic!("the fault is never done with");
     }
 
     pub fn observe(&mut self) {

@@ -220,8 +220,8 @@ pub struct Guest {
     pub pools: Pools,
     /// Records that its server checks after each message.
     pub audit: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Capability operations of one request to its server at most.
+    pub budget: u32,
     /// Index of its first [`Load`] and how many.
     pub loads: Table,
     /// Index of its first read-only [`GpaRange`] and how many.

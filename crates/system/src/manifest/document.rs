@@ -50,6 +50,7 @@ pub(super) struct GuestEntry {
     pub(super) extra_copies: Option<Spanned<u64>>,
     pub(super) trace: Option<Spanned<u64>>,
     pub(super) audit: Option<Spanned<u64>>,
+    pub(super) budget: Option<Spanned<u64>>,
 }
 
 /// An `[[inject]]`.
@@ -290,6 +291,7 @@ fn guest(
         extra_copies: None,
         trace: None,
         audit: None,
+        budget: None,
         prefix,
     };
     if let Some(shadow) = entries.table("shadow", report) {
@@ -298,6 +300,7 @@ fn guest(
         guest.extra_copies = shadow.integer("extra-copies", report);
         guest.trace = shadow.integer("trace", report);
         guest.audit = shadow.integer("audit", report);
+        guest.budget = shadow.integer("budget", report);
     }
     guest
 }

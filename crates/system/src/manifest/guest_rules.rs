@@ -118,6 +118,7 @@ impl Rules<'_> {
                 extra_copies: number(&entry.extra_copies, shadow.extra_copies),
                 trace: number(&entry.trace, shadow.trace),
                 audit: number(&entry.audit, shadow.audit),
+                budget: number(&entry.budget, shadow.budget),
             },
             source_at,
             spaces_at: entry.spaces.as_ref().map(|spaces| spaces.at),

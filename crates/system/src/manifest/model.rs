@@ -107,6 +107,8 @@ pub struct Shadow {
     pub trace: u32,
     /// Records that are checked after each message.
     pub audit: u32,
+    /// Capability operations of one request at most.
+    pub budget: u32,
 }
 
 impl Default for Shadow {
@@ -117,6 +119,7 @@ impl Default for Shadow {
             extra_copies: 1024,
             trace: 0,
             audit: 0,
+            budget: 128,
         }
     }
 }

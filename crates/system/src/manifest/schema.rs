@@ -277,6 +277,16 @@ pub static SHADOW: Section = Section {
             default: "0",
             doc: "Records of the server that are checked after each message; see `run --audit`.",
         },
+        Key {
+            name: "budget",
+            kind: Kind::Integer {
+                min: 1,
+                max: 65_536,
+                why: "a long request must get on, and must end",
+            },
+            default: "128",
+            doc: "Capability operations that one request may take at a time, before others get their turn.",
+        },
     ],
 };
 

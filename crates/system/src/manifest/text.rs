@@ -52,6 +52,7 @@ struct ShadowText {
     extra_copies: u32,
     trace: u32,
     audit: u32,
+    budget: u32,
 }
 
 #[derive(Serialize)]
@@ -89,6 +90,7 @@ impl<'s> GuestText<'s> {
                 extra_copies: guest.shadow.extra_copies,
                 trace: guest.shadow.trace,
                 audit: guest.shadow.audit,
+                budget: guest.shadow.budget,
             }),
             ..Self::default()
         };
