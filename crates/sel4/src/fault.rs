@@ -205,15 +205,17 @@ impl UnknownSyscall {
     /// buffer, the rest into what the caller passes to
     /// [`reply_recv_with_mrs`](crate::cap::Endpoint::reply_recv_with_mrs).
     pub fn stage_reply(&self, buffer: IpcBuffer) -> (MessageInfo, [Word; 4]) {
-        let words = self.into_words();
-        let registers = buffer.msg_regs().iter().zip(words);
-        for (register, word) in registers
-            .take(Self::REPLY_WORDS)
-            .skip(NUM_FAST_MESSAGE_REGISTERS)
-        {
-            register.set(word);
+        const SLOW: usize = UnknownSyscall::REPLY_WORDS - NUM_FAST_MESSAGE_REGISTERS;
+        let [first, second, third, fourth, rest @ .., _] = self.into_words();
+        let rest: [Word; SLOW] = rest;
+        // An array of known length, so that the copy becomes moves: this is on
+        // the way of every system call of a guest.
+        let (_, registers) = buffer.msg_regs().split_at(NUM_FAST_MESSAGE_REGISTERS);
+        if let Some(registers) = registers.first_chunk::<SLOW>() {
+            for (register, word) in registers.iter().zip(rest) {
+                register.set(word);
+            }
         }
-        let [first, second, third, fourth, ..] = words;
         (
             MessageInfo::new(0, 0, 0, Self::REPLY_WORDS),
             [first, second, third, fourth],

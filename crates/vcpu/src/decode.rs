@@ -261,8 +261,14 @@ impl Operation {
             | Self::PushFlags { .. }
             | Self::PopFlags { .. }
             | Self::Ud2 => RegisterSet::First,
-            // Not RDMSR: FS and GS bases are registers here.
-            Self::In { .. } | Self::Out { .. } | Self::Cpuid | Self::Rdtsc => RegisterSet::Low,
+            // Of the MSRs, two are registers here: FS and GS bases. They are
+            // asked for when the number says so.
+            Self::In { .. }
+            | Self::Out { .. }
+            | Self::Cpuid
+            | Self::Rdtsc
+            | Self::Rdmsr
+            | Self::Wrmsr => RegisterSet::Low,
             Self::MovFromControl { register, .. } | Self::MovToControl { register, .. } => {
                 RegisterSet::Through(*register)
             }

@@ -3,7 +3,7 @@
 use x86::Vector;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::decode::MAX_LENGTH;
+use crate::decode::{Instruction, MAX_LENGTH};
 
 /// Why the guest thread stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Trap {
     /// An instruction that was replaced by one of the same length that traps.
     /// RIP is at its start, wherever the replacement left it.
     Rewritten(Original),
+    /// The same, decoded already.
+    Known(Instruction),
 }
 
 impl Trap {

@@ -45,6 +45,7 @@ fn take(
         // What is there now may be another instruction than what trapped, if
         // another vCPU wrote it: it runs again then.
         Trap::SoftwareInterrupt => emulate(state, registers, machine, None),
+        Trap::Known(instruction) => start(state, registers, instruction, machine),
         Trap::Rewritten(original) => rewritten(state, registers, &original, machine),
         Trap::Exception { vector, error_code } => {
             exception(state, registers, vector, error_code, machine)

@@ -4,9 +4,10 @@
 use x86::{Cr0, Efer, Gva};
 
 use super::{Cpu, Done, Executed};
+use crate::Registers;
 use crate::exit::{Exit, PendingExit, PendingKind};
 use crate::fault::Fault;
-use crate::machine::Machine;
+use crate::machine::{Machine, RegisterSet};
 
 /// MSR numbers (SDM vol. 4, table 2-2).
 pub(super) const TSC: u32 = 0x10;
@@ -57,14 +58,22 @@ impl<M: Machine> Cpu<'_, M> {
             LSTAR => self.state.lstar,
             CSTAR => self.state.cstar,
             FMASK => self.state.fmask,
-            FS_BASE => self.registers.fs_base,
-            GS_BASE => self.registers.gs_base,
+            FS_BASE => self.bases().fs_base,
+            GS_BASE => self.bases().gs_base,
             KERNEL_GS_BASE => self.state.kernel_gs_base,
             _ if is_platforms(index) => return Ok(self.read_msr_by_exit(index)),
             _ => fixed(index).ok_or(Fault::GENERAL_PROTECTION)?,
         };
         self.set_edx_eax(value);
         Ok(Done::Next)
+    }
+
+    /// The registers with the bases of FS and GS, which come last and are
+    /// fetched only here.
+    fn bases(&mut self) -> &mut Registers {
+        self.machine
+            .load_registers(self.registers, RegisterSet::All);
+        self.registers
     }
 
     pub(super) fn read_msr_by_exit(&self, index: u32) -> Done {
@@ -83,8 +92,8 @@ impl<M: Machine> Cpu<'_, M> {
             LSTAR => self.state.lstar = canonical(value)?,
             CSTAR => self.state.cstar = canonical(value)?,
             FMASK => self.state.fmask = value & 0xffff_ffff,
-            FS_BASE => self.registers.fs_base = canonical(value)?,
-            GS_BASE => self.registers.gs_base = canonical(value)?,
+            FS_BASE => self.bases().fs_base = canonical(value)?,
+            GS_BASE => self.bases().gs_base = canonical(value)?,
             KERNEL_GS_BASE => self.state.kernel_gs_base = canonical(value)?,
             _ if is_platforms(index) => {
                 let pending = PendingExit::new(PendingKind::Retire, self.length, 0, 0);
