@@ -16,6 +16,7 @@
 //! was not among it is between two instructions, with registers that hold still.
 //! The server lowers itself again when it is done.
 
+use protocol::desk::Waiting;
 use protocol::exit::Exit;
 use protocol::request::Offer;
 use sel4::cap;
@@ -24,7 +25,6 @@ use system::cspace;
 
 use crate::requests;
 use crate::serve::{Counter, Next, Release, Server, Stop};
-use crate::vcpus::Waiting;
 use protocol::badge;
 
 const SELF: cap::Tcb = cap::Tcb::from_bits(cspace::process::OWN_TCB);
@@ -41,7 +41,7 @@ impl Server {
         // To receive other messages, the answer that the vmm waits for must
         // be put aside.
         let next = self.park();
-        if self.parked {
+        if self.desk.is_parked() {
             self.deliver(offer.vcpu);
             self.answer_parked();
         }
@@ -53,7 +53,7 @@ impl Server {
     pub(crate) fn accept(&mut self, offer: Offer) -> bool {
         if self.taken.vcpus & 1 << offer.vcpu != 0 {
             self.taken.late = true;
-            self.signalled = true;
+            self.desk.signal();
             return false;
         }
         self.vcpus[offer.vcpu].offer = offer.vector;
@@ -66,22 +66,17 @@ impl Server {
         let vcpu = &self.vcpus[index];
         vcpu.offer.is_some()
             && vcpu.state.interrupts_enabled()
-            && matches!(vcpu.waiting, None | Some(Waiting::Interrupt))
+            && matches!(self.desk.waiting(index), None | Some(Waiting::Interrupt))
     }
 
     /// Lets vCPU `index`, halted or running, take what it is offered.
     fn deliver(&mut self, index: usize) {
-        if self.vcpus[index].waiting == Some(Waiting::Interrupt) {
-            self.wake(index);
+        // Nobody needs to be told that a vCPU had halted that goes on.
+        if self.desk.wake(index) {
+            let _: Next = self.resume(index, Release::Write);
         } else {
             self.interrupt_running(index);
         }
-    }
-
-    /// A halted vCPU goes on; nobody needs to be told that it had halted.
-    fn wake(&mut self, index: usize) {
-        self.exits.retain(|(halted, _)| *halted != index);
-        let _: Next = self.resume(index, Release::Write);
     }
 
     /// Stops a running vCPU; see the module's documentation.

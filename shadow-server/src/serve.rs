@@ -3,6 +3,7 @@
 use heapless::{Deque, Vec};
 use protocol::badge;
 pub(crate) use protocol::counters::Server as Counter;
+use protocol::desk::{Desk, News, Waiting};
 use protocol::exit::{self, Completion, Taken};
 use protocol::request::{Offer, Request};
 use protocol::startup::Startup;
@@ -21,7 +22,7 @@ use crate::pages::{self, Bounce, Pages};
 use crate::paging::{Mmu, Paging};
 use crate::requests::{self, Answer};
 use crate::rewrites::Rewrites;
-use crate::vcpus::{Vcpu, Waiting};
+use crate::vcpus::Vcpu;
 use crate::window::Window;
 
 sel4::process!(main);
@@ -52,12 +53,8 @@ pub(crate) struct Server {
     paging: Paging,
     bounce: Bounce,
     pub(crate) vcpus: Vec<Vcpu, MAX_VCPUS>,
-    /// Exits that the vmm has not fetched yet, with their vCPUs.
-    pub(crate) exits: Vec<(usize, Stop), MAX_VCPUS>,
-    /// Whether the vmm's request for the next exit is parked.
-    pub(crate) parked: bool,
-    /// Whether a driver has signalled and the vmm does not know yet.
-    pub(crate) signalled: bool,
+    /// News on their way to the vmm.
+    pub(crate) desk: Desk<Stop>,
     /// What became of offers, as far as the vmm does not know yet.
     pub(crate) taken: Taken,
     /// Priority of the guest's threads.
@@ -103,9 +100,7 @@ fn main(page: StartupPage) -> ! {
         paging,
         bounce: pages.bounce,
         vcpus: Vec::new(),
-        exits: Vec::new(),
-        parked: false,
-        signalled: false,
+        desk: Desk::new(),
         taken: Taken::default(),
         priority: startup.priority as u8,
         work: Deque::new(),
@@ -196,8 +191,8 @@ impl Server {
     }
 
     fn part(&mut self, work: Work) -> Next {
-        if let Work::Fault { index, .. } = work {
-            self.vcpus[index].waiting = None;
+        if let Work::Fault { index, .. } | Work::Resume { index } = work {
+            self.desk.release(index);
         }
         match work {
             Work::Resume { index } => self.resume(index, Release::Write),
@@ -221,7 +216,7 @@ impl Server {
     /// Leaves the rest of some work for later.
     fn put_off(&mut self, work: Work) {
         if let Work::Fault { index, .. } | Work::Resume { index } = work {
-            self.vcpus[index].waiting = Some(Waiting::Shadow);
+            self.desk.hold(index);
         }
         // There is room for one of each vCPU and one of the vmm; each of them
         // waits meanwhile.
@@ -241,7 +236,7 @@ impl Server {
         }
         if message.badge & badge::NOTIFICATION != 0 {
             process::count(Counter::Signals);
-            self.signalled = true;
+            self.desk.signal();
             self.answer_parked();
             return Next::Receive;
         }
@@ -418,7 +413,6 @@ impl Server {
     /// it can take the interrupt that it is offered, it does.
     pub(crate) fn resume(&mut self, index: usize, release: Release) -> Next {
         let vcpu = &mut self.vcpus[index];
-        vcpu.waiting = None;
         if vcpu.offer.is_some() || vcpu.stepping {
             if let Some(vector) = vcpu.take_offer() {
                 return self.interrupt(index, vector, release);
@@ -464,32 +458,24 @@ impl Server {
     pub(crate) fn exit(&mut self, index: usize, stop: Stop, waiting: Waiting) -> Next {
         process::count(Counter::Exits);
         self.vcpus[index].watchdog.progress();
-        self.vcpus[index].waiting = Some(waiting);
-        // A vCPU that waits does not exit again, so one entry each.
-        let _ = self.exits.push((index, stop));
+        self.desk.stopped(index, stop, waiting);
         self.answer_parked();
         Next::Receive
     }
 
-    /// What the vmm must know next: an exit, or that there was a signal.
-    fn news(&mut self) -> Option<exit::Words> {
-        let words = if !self.exits.is_empty() {
-            let (index, stop) = self.exits.remove(0);
-            self.words(index, stop)
-        } else if core::mem::take(&mut self.signalled) {
-            exit::Exit::Woken.encode(0)
-        } else {
-            return None;
+    /// The message that carries `news`.
+    fn told(&mut self, news: News<Stop>) -> exit::Words {
+        let words = match news {
+            News::Exit(index, stop) => self.words(index, stop),
+            News::Signal => exit::Exit::Woken.encode(0),
         };
-        Some(core::mem::take(&mut self.taken).add_to(words))
+        core::mem::take(&mut self.taken).add_to(words)
     }
 
     /// Answers the parked request if there are news.
     pub(crate) fn answer_parked(&mut self) {
-        if self.parked
-            && let Some(words) = self.news()
-        {
-            self.parked = false;
+        if let Some(news) = self.desk.news_for_parked() {
+            let words = self.told(news);
             exits::answer(self.parked_reply(), words);
         }
     }
@@ -564,8 +550,8 @@ impl Server {
 
     /// Answers with the oldest exit, or parks the vmm until there is one.
     pub(crate) fn next_exit(&mut self) -> Next {
-        match self.news() {
-            Some(words) => Next::Reply(exits::message(words)),
+        match self.desk.news() {
+            Some(news) => Next::Reply(exits::message(self.told(news))),
             None => self.park(),
         }
     }
@@ -575,7 +561,7 @@ impl Server {
         let slot = self.paging.caps.place(self.parked_reply().bits());
         match slot.save_caller() {
             Ok(()) => {
-                self.parked = true;
+                self.desk.park();
                 Next::Receive
             }
             Err(_) => Next::Reply(requests::refuse()),
@@ -583,27 +569,21 @@ impl Server {
     }
 
     fn complete(&mut self, index: usize, completion: Completion, offer: Option<Offer>) -> Next {
-        let waiting = self.vcpus.get(index).and_then(|vcpu| vcpu.waiting);
-        let Some(waiting) = waiting.filter(|&waiting| waiting != Waiting::Shadow) else {
-            return Next::Reply(requests::refuse());
-        };
-        if self.exits.iter().any(|(waiting, _)| *waiting == index) {
-            // The vmm has not even seen the exit that it completes.
-            return Next::Reply(requests::refuse());
-        }
         // For another vCPU than the one that waits here, which may have to be
         // stopped, it comes with the request that follows.
+        if offer.is_some_and(|offer| offer.vcpu != index) {
+            return Next::Reply(requests::refuse());
+        }
+        let Some(waiting) = self.desk.complete(index) else {
+            return Next::Reply(requests::refuse());
+        };
         if let Some(offer) = offer {
-            if offer.vcpu != index {
-                return Next::Reply(requests::refuse());
-            }
             self.accept(offer);
         }
         // What these say about the vCPU's answer does not concern the vmm,
         // which is the one that waits now.
         let _: Next = match waiting {
-            Waiting::Nothing | Waiting::Shadow => return Next::Reply(requests::refuse()),
-            Waiting::Access => self.resume(index, Release::Write),
+            Waiting::Access | Waiting::Shadow | Waiting::Nothing => self.resume(index, Release::Write),
             Waiting::Instruction | Waiting::Interrupt => {
                 let completion = exits::completion(completion);
                 self.step(index, Release::Write, |state, registers, mmu| {

@@ -31,8 +31,6 @@ pub struct Vcpu {
     pub owed: Owed,
     /// Whether its faults lead anywhere.
     pub watchdog: Watchdog,
-    /// Whether an exit awaits its completion, and of which kind.
-    pub waiting: Option<Waiting>,
     /// The vector that its interrupt controller offers.
     pub offer: Option<u8>,
     /// Whether its thread runs with TF set by the server, to come back after
@@ -72,21 +70,6 @@ impl Watchdog {
     }
 }
 
-/// What a completion does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
-    /// It finishes an instruction.
-    Instruction,
-    /// It lets the instruction run again.
-    Access,
-    /// The vCPU has halted: it, or an interrupt, lets it go on.
-    Interrupt,
-    /// Nothing completes it, but the shadow MMU that has more to do first.
-    Shadow,
-    /// Nothing can complete it: the vCPU has shut down.
-    Nothing,
-}
-
 impl Vcpu {
     /// vCPU number `id`, with its thread in the slots that the builder filled.
     pub fn new(
@@ -104,7 +87,6 @@ impl Vcpu {
             nothing_ahead: NothingAhead::new(),
             owed: Owed::default(),
             watchdog: Watchdog::default(),
-            waiting: None,
             offer: None,
             stepping: false,
         }

@@ -48,6 +48,13 @@ pub enum Command {
     Kernel(KernelArgs),
     /// Run the tests, or those whose group or name contains FILTER.
     Test(TestArgs),
+    /// Visit the states of a small model of the shadow MMU or of a protocol in
+    /// a browser, with stateright's Explorer. Without MODEL, list the models.
+    ///
+    /// The models run the real code: each state shows the guest's tables and
+    /// what is mapped, each step leads to the states that may follow. `test`
+    /// visits all of them.
+    Explore(ExploreArgs),
     /// Count what page-table work and traps cost, in instructions, beside bare
     /// hardware and other hypervisors.
     ///
@@ -200,6 +207,19 @@ pub struct TestArgs {
     /// Consent and verbosity.
     #[command(flatten)]
     pub consent: ConsentArgs,
+}
+
+/// Options of `explore`.
+#[derive(Args, Clone, Debug)]
+pub struct ExploreArgs {
+    /// The model.
+    pub model: Option<String>,
+    /// Where the Explorer listens.
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:3000")]
+    pub address: String,
+    /// Visit all states and count them, instead.
+    #[arg(long, requires = "model")]
+    pub count: bool,
 }
 
 /// Options of `bench`.

@@ -57,6 +57,7 @@ fn execute(cli: Cli) -> error::Result<u8> {
         Some(Command::Inspect(args)) => command::inspect::execute(&args),
         Some(Command::Kernel(args)) => command::kernel::execute(&repository, &args),
         Some(Command::Test(args)) => command::test::execute(&repository, &args),
+        Some(Command::Explore(args)) => command::explore::execute(&repository, &args),
         Some(Command::Bench(args)) => command::bench::execute(&repository, &args),
         None => {
             Cli::command().print_help()?;

@@ -28,6 +28,7 @@ pub mod badge;
 pub mod bytes;
 pub mod console;
 pub mod counters;
+pub mod desk;
 pub mod exit;
 pub mod request;
 pub mod startup;

@@ -28,7 +28,7 @@ pub(crate) const GUARANTEED_COPIES: u8 = 6;
 const CLOCK_STEPS: u32 = 16;
 
 /// A place (space, page) in one word; 0 is none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Claim(u64);
 
 impl Claim {
@@ -355,4 +355,30 @@ fn advance(hand: &mut u32, frames: u32, extras: u32) -> CopyId {
     let copy = CopyId(frames + *hand);
     *hand = if *hand + 1 < extras { *hand + 1 } else { 0 };
     copy
+}
+
+#[cfg(feature = "states")]
+impl Copies<'_> {
+    pub(crate) fn fingerprint(&self, tables: &Tables<'_>, state: &mut impl core::hash::Hasher) {
+        for (copy, record) in (0..).map(CopyId).zip(&*self.records) {
+            let live = self.live_slot(tables, copy).is_some();
+            state.write_u64(record.claim);
+            state.write_u32(record.frame);
+            state.write_u32(record.next);
+            state.write_u16(if live { record.table } else { u16::MAX });
+            state.write_u8(record.empty);
+        }
+        core::hash::Hash::hash(&[self.free, self.scan, self.hand], state);
+    }
+
+    pub(crate) fn copy_to<'b>(&self, records: &'b mut [CopyRecord]) -> Copies<'b> {
+        records.copy_from_slice(self.records);
+        Copies {
+            records,
+            frames: self.frames,
+            free: self.free,
+            scan: self.scan,
+            hand: self.hand,
+        }
+    }
 }

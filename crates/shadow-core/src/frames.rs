@@ -252,3 +252,35 @@ impl HostMap for Frames<'_> {
         }
     }
 }
+
+#[cfg(feature = "states")]
+impl Frames<'_> {
+    /// How often frames went out of sync counts only for who gives up tables.
+    pub(crate) fn fingerprint(&self, unsyncs: bool, state: &mut impl core::hash::Hasher) {
+        let counted = if unsyncs { u8::MAX } else { !(UNSYNCS | LOAD) };
+        for word in self.clean.iter().filter(|_| self.logged) {
+            state.write_u64(word.get());
+        }
+        for (frame, record) in (0..).zip(&*self.records) {
+            state.write_u32(record.extras);
+            state.write_u32(record.instances);
+            state.write(&[record.extra_count, record.evict, record.flags & counted]);
+            state.write_u8(self.out_of_sync_page(frame).unwrap_or(u8::MAX));
+        }
+    }
+
+    pub(crate) fn copy_to<'b>(
+        &self,
+        records: &'b mut [FrameRecord],
+        clean: &'b mut [Cell<u64>],
+    ) -> Frames<'b> {
+        records.copy_from_slice(self.records);
+        clean.clone_from_slice(self.clean);
+        Frames {
+            records,
+            clean,
+            out_of_sync: self.out_of_sync,
+            logged: self.logged,
+        }
+    }
+}

@@ -37,6 +37,16 @@ impl LastPath {
     }
 }
 
+#[cfg(feature = "states")]
+impl LastPath {
+    pub(crate) fn fingerprint(&self, state: &mut impl core::hash::Hasher) {
+        state.write_u64(self.prefix);
+        state.write_u16(self.space.0);
+        state.write_u16(self.table);
+        core::hash::Hash::hash(&self.origins.map(Origin::bits), state);
+    }
+}
+
 /// Unmaps before a table is dropped instead: one table unmap costs about as
 /// much as ten page unmaps.
 const LEAVES_UNMAPPED_SINGLY: u16 = 10;

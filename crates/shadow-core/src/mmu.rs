@@ -138,3 +138,39 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
         Ok(())
     }
 }
+
+#[cfg(feature = "states")]
+impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
+    /// Feeds all that later behaviour depends on, counters left out: two
+    /// shadow MMUs that feed the same behave the same.
+    pub fn fingerprint(&self, state: &mut impl core::hash::Hasher) {
+        self.frames.fingerprint(self.policy.unshadow, state);
+        state.write_u8(if self.policy.unshadow { self.loads } else { 0 });
+        self.copies.fingerprint(&self.tables, state);
+        self.tables.fingerprint(state);
+        self.spaces.fingerprint(state);
+        self.oos.fingerprint(&self.frames, state);
+        self.last.fingerprint(state);
+    }
+
+    /// The same shadow MMU once more, its records in `storage`, which is of the
+    /// same pools.
+    pub fn copy_to<'b>(
+        &self,
+        storage: Storage<'b>,
+        counters: &'b mut Counters,
+    ) -> ShadowMmu<'b, PAGES, FIXUPS> {
+        *counters = *self.counters;
+        ShadowMmu {
+            frames: self.frames.copy_to(storage.frames, storage.clean),
+            copies: self.copies.copy_to(storage.copies),
+            tables: self.tables.copy_to(storage.tables),
+            spaces: self.spaces.copy_to(storage.spaces),
+            oos: self.oos.copy_to(&self.frames, storage.snapshots),
+            policy: self.policy,
+            last: self.last,
+            loads: self.loads,
+            counters,
+        }
+    }
+}

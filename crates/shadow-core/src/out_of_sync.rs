@@ -204,3 +204,39 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> OutOfSync<'a, PAGES, FIXUPS> {
         slot.next = ((next + 1) % FIXUPS) as u8;
     }
 }
+
+#[cfg(feature = "states")]
+impl<const PAGES: usize, const FIXUPS: usize> OutOfSync<'_, PAGES, FIXUPS> {
+    /// Of a slot without an occupant, nothing counts.
+    pub(crate) fn fingerprint(&self, frames: &Frames<'_>, state: &mut impl core::hash::Hasher) {
+        for page in self.pages() {
+            let occupant = self.occupant(frames, page);
+            state.write_u32(occupant.map_or(u32::MAX, |frame| frame));
+            if occupant.is_some() {
+                let slot = self.slot(page);
+                state.write_u8(slot.next);
+                core::hash::Hash::hash(&slot.fixups, state);
+                state.write(self.snapshots[usize::from(slot.snapshot)].as_bytes());
+            }
+        }
+    }
+
+    pub(crate) fn copy_to<'b>(
+        &self,
+        frames: &Frames<'_>,
+        snapshots: &'b mut [SnapshotRecord],
+    ) -> OutOfSync<'b, PAGES, FIXUPS> {
+        for page in self
+            .pages()
+            .filter(|&page| self.occupant(frames, page).is_some())
+        {
+            let snapshot = usize::from(self.slot(page).snapshot);
+            snapshots[snapshot] = self.snapshots[snapshot];
+        }
+        OutOfSync {
+            snapshots,
+            slots: self.slots,
+            groups: self.groups,
+        }
+    }
+}

@@ -115,3 +115,27 @@ impl<'a> Spaces<'a> {
         self.records[space.index()].key = key.0;
     }
 }
+
+#[cfg(feature = "states")]
+impl Spaces<'_> {
+    /// Stamps count by their order alone.
+    pub(crate) fn fingerprint(&self, state: &mut impl core::hash::Hasher) {
+        for record in &*self.records {
+            state.write_u64(record.key);
+            let earlier = |other: &&SpaceRecord| other.stamp < record.stamp;
+            state.write_usize(self.records.iter().filter(earlier).count());
+        }
+        for active in self.active {
+            state.write_u16(active.map_or(u16::MAX, |space| space.0));
+        }
+    }
+
+    pub(crate) fn copy_to<'b>(&self, records: &'b mut [SpaceRecord]) -> Spaces<'b> {
+        records.copy_from_slice(self.records);
+        Spaces {
+            records,
+            active: self.active,
+            clock: self.clock,
+        }
+    }
+}

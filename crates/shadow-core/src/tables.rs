@@ -436,3 +436,45 @@ impl Iterator for Slots {
         None
     }
 }
+
+#[cfg(feature = "states")]
+impl Tables<'_> {
+    /// Of a table that is not linked, only its place on its list counts.
+    pub(crate) fn fingerprint(&self, state: &mut impl core::hash::Hasher) {
+        for level in Level::TOP_DOWN {
+            for (index, record) in (0..).zip(&*self.slices.records[at(level)]) {
+                state.write_u8(record.state);
+                if record.state != LINKED {
+                    state.write_u16(record.next);
+                    continue;
+                }
+                state.write(record.as_bytes());
+                for slot in self.present_slots(level, index) {
+                    let child = self.child_ref(crate::tracking::TableRef::new(level, index), slot);
+                    let leaf = (level == Level::L1)
+                        .then(|| self.leaf(index, slot))
+                        .flatten();
+                    state.write_u16(child.map_or(0, |child| child.index));
+                    state.write_u32(leaf.map_or(0, |leaf| leaf.0));
+                }
+            }
+        }
+        core::hash::Hash::hash(&[self.free, self.detached, self.hand], state);
+    }
+
+    pub(crate) fn copy_to<'b>(&self, mut slices: TableSlices<'b>) -> Tables<'b> {
+        for (to, from) in slices.records.iter_mut().zip(&self.slices.records) {
+            to.copy_from_slice(from);
+        }
+        for (to, from) in slices.children.iter_mut().zip(&self.slices.children) {
+            to.copy_from_slice(from);
+        }
+        slices.leaves.copy_from_slice(self.slices.leaves);
+        Tables {
+            slices,
+            free: self.free,
+            detached: self.detached,
+            hand: self.hand,
+        }
+    }
+}

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod build;
 pub mod check;
 pub mod compose;
+pub mod explore;
 pub mod inspect;
 pub mod kernel;
 pub mod run;

@@ -133,6 +133,23 @@ fn all<'a>(
     interrupted: &'a AtomicBool,
 ) -> Vec<Case<'a>> {
     let mut cases = cargo_cases(repository, built);
+    cases.push(Case {
+        long: true,
+        ..cargo::case(
+            repository,
+            "models",
+            "long",
+            &[
+                "run",
+                "--quiet",
+                "--package",
+                "shadow-models",
+                "--",
+                "--long",
+            ],
+            Vec::new(),
+        )
+    });
     cases.extend(kernel::cases(repository));
     cases.extend(boot::cases(repository, tests, built, interrupted));
     cases.extend(bench::cases(repository, args.consent, interrupted));

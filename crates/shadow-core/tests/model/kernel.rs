@@ -9,6 +9,7 @@
 //!   empties it either way.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use shadow_core::{CopyId, MapError, Mappings, Pools, SpaceId, TableId};
 use x86::{Gfn, Gva, Level};
@@ -23,20 +24,20 @@ pub const DELETE_FIRST: u32 = 8;
 /// What injected failures give.
 pub const INJECTED: u32 = 99;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Entry {
     Table(usize),
     Page { frame: u64, writable: bool },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Table {
     mapped: Option<(usize, u64)>,
     /// Entries in use, by slot.
     entries: BTreeMap<usize, Entry>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct FrameCap {
     frame: u64,
     mapped: Option<(usize, u64)>,
@@ -55,6 +56,7 @@ pub enum Call {
     Revoke,
 }
 
+#[derive(Clone)]
 pub struct Kernel {
     frames: u64,
     slots: Vec<Option<FrameCap>>,
@@ -71,6 +73,7 @@ pub struct Kernel {
 }
 
 /// A store by a vCPU that runs between two operations of the server.
+#[derive(Clone)]
 pub struct Sibling {
     /// Operations before it.
     pub after: u32,
@@ -130,6 +133,12 @@ impl Kernel {
             sibling: None,
             seen: Vec::new(),
         }
+    }
+
+    /// All that later operations depend on.
+    pub fn fingerprint(&self, state: &mut impl Hasher) {
+        self.slots.hash(state);
+        self.tables.hash(state);
     }
 
     pub fn take_calls(&mut self) -> Vec<Call> {

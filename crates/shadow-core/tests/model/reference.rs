@@ -6,7 +6,7 @@
 use super::memory::Ram;
 
 /// A translation as a TLB would hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Page {
     /// First address and size of the guest's page.
     pub va: u64,

@@ -6,10 +6,10 @@ use shadow_core::{
 };
 use x86::{Gfn, Gpa, Gva};
 
+use super::history::History;
 use super::kernel::Sibling;
 use super::machine::{A, D, Machine, P, PS, U, W};
-use super::memory::Ram;
-use super::reference::{self, Cached, Page};
+use super::reference;
 
 /// Frames 1 to 8 serve as tables (at any level, and as data); roots are 1 and 2.
 pub const TABLES: u64 = 8;
@@ -166,48 +166,6 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::ReadDirty),
         2 => (0..12_u32).prop_map(Step::FailAfter),
     ]
-}
-
-/// What a vCPU's TLB may hold.
-#[derive(Default)]
-pub struct History {
-    pages: Vec<Page>,
-    /// What its paging-structure caches may hold.
-    cached: Vec<Cached>,
-}
-
-impl History {
-    fn observe(&mut self, ram: &Ram, root: Gfn) {
-        for va in addresses() {
-            let (pages, cached) = reference::loads(ram, root.base().get(), va, &self.cached);
-            for page in pages {
-                if !self.pages.contains(&page) {
-                    self.pages.push(page);
-                }
-            }
-            self.cached.extend(cached);
-        }
-    }
-
-    /// INVLPG empties the paging-structure caches; a page fault takes out what
-    /// concerns the address (SDM vol. 3A, §4.10.4.1).
-    fn invalidate(&mut self, va: u64, by_fault: bool) {
-        self.pages.retain(|page| !page.covers(va));
-        self.cached
-            .retain(|entry| by_fault && entry.prefix != va >> entry.covers);
-    }
-
-    fn allows(&self, cpu: &PagingContext, va: u64, frame: u64, writable: bool) -> bool {
-        self.pages.iter().any(|page| {
-            let write_ok =
-                page.d && (page.w || (!cpu.user && !cpu.write_protect)) && frame != READ_ONLY;
-            page.covers(va)
-                && page.frame_of(va) == frame
-                && page.a
-                && (page.u || !cpu.user)
-                && (write_ok || !writable)
-        })
-    }
 }
 
 pub struct Vcpu {
@@ -573,11 +531,13 @@ impl World {
     }
 
     pub fn observe(&mut self) {
+        let addresses = addresses();
         for vcpu in &mut self.vcpus {
             for ram in &self.machine.kernel.seen {
-                vcpu.history.observe(ram, vcpu.cpu.root);
+                vcpu.history.observe(ram, vcpu.cpu.root, &addresses);
             }
-            vcpu.history.observe(&self.machine.ram, vcpu.cpu.root);
+            vcpu.history
+                .observe(&self.machine.ram, vcpu.cpu.root, &addresses);
         }
     }
 
@@ -587,7 +547,8 @@ impl World {
             for va in addresses() {
                 if let Some((gfn, writable)) = self.machine.kernel.access(vcpu.space, Gva::new(va))
                 {
-                    let legal = vcpu.history.allows(&vcpu.cpu, va, gfn.get(), writable);
+                    let legal = vcpu.history.allows(&vcpu.cpu, va, gfn.get(), writable)
+                        && !(writable && gfn.get() == READ_ONLY);
                     assert!(
                         legal,
                         "{va:#x} -> {gfn:?}, W {writable}: no TLB of {:?} may hold that",
