@@ -227,8 +227,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Whether what lies below the entry may stay there without a flush; an
     /// instance without leaves always may.
-    pub(crate) fn is_right(&self, table: TableRef, slot: usize, memory: &impl GuestMemory) -> bool {
-        let live = self.live_entry(table, slot, memory);
+    pub(crate) fn is_right(&self, table: TableRef, slot: usize, live: Gpte) -> bool {
         match self.tables.child_ref(table, slot) {
             None => self.judge_leaf(table.index, slot, live) == Verdict::Keep,
             Some(child) => {
