@@ -606,7 +606,9 @@ impl Server {
         // What these say about the vCPU's answer does not concern the vmm,
         // which is the one that waits now.
         let _: Next = match waiting {
-            Waiting::Access | Waiting::Shadow | Waiting::Nothing => self.resume(index, Release::Write),
+            Waiting::Access | Waiting::Shadow | Waiting::Nothing => {
+                self.resume(index, Release::Write)
+            }
             Waiting::Instruction | Waiting::Interrupt => {
                 let completion = exits::completion(completion);
                 self.step(index, Release::Write, |state, registers, mmu| {
