@@ -227,7 +227,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Whether what lies below the entry may stay there without a flush; an
     /// instance without leaves always may.
-    pub(crate) fn is_right(&self, table: TableRef, slot: usize, live: Gpte) -> bool {
+    pub(crate) fn is_right(&self, table: TableRef, slot: usize, memory: &impl GuestMemory) -> bool {
+        let live = self.live_entry(table, slot, memory);
         match self.tables.child_ref(table, slot) {
             None => self.judge_leaf(table.index, slot, live) == Verdict::Keep,
             Some(child) => {
@@ -300,8 +301,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         match self.judge_leaf(table, slot, live) {
             Verdict::Keep => Ok(()),
             Verdict::TakeWrite => {
+                let place = self.copies.claim(leaf.copy());
+                caps.remap_frame(leaf.copy(), place.space(), place.gva(), false)?;
                 let read_only = LeafRecord::new(leaf.copy(), false);
-                self.change_rights(table, slot, read_only, caps)
+                self.tables.rewrite_leaf(table, slot, read_only);
+                Ok(())
             }
             Verdict::Drop => {
                 self.drop_leaf(table, slot, caps)?;
@@ -394,8 +398,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let wp0 = key.view() == Some(View::KernelWp0);
         let may_write = walk.dirty && (wp0 || walk.rights.contains(Rights::WRITE));
         if leaf.is_writable() && !may_write {
+            caps.remap_frame(leaf.copy(), place.space(), place.gva(), false)?;
             let read_only = LeafRecord::new(leaf.copy(), false);
-            self.change_rights(table, slot, read_only, caps)?;
+            self.tables.rewrite_leaf(table, slot, read_only);
         }
         Ok(true)
     }

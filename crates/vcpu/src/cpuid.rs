@@ -54,7 +54,7 @@ const LAST_BASIC: u32 = 0xd;
 const HYPERVISOR: u32 = 0x4000_0000;
 const LAST_EXTENDED: u32 = 0x8000_0008;
 /// "AuthenticAMD" as EBX, EDX, ECX spell it.
-const VENDOR: [u32; 3] = [0x6874_7541, 0x444d_4163, 0x6974_6e65];
+const VENDOR: [u32; 3] = [0x6874_7541, 0x6974_6e65, 0x444d_4163];
 /// Family 15, model 107, stepping 1.
 const SIGNATURE: u32 = 0x0006_0fb1;
 
@@ -182,7 +182,7 @@ mod tests {
 
     /// What `qemu-system-x86_64 -cpu qemu64,-nx` 7.2 answers under TCG.
     const BARE: &[(u32, u32, Leaf)] = &[
-        (0, 0, [0xd, 0x6874_7541, 0x6974_6e65, 0x444d_4163]),
+        (0, 0, [0xd, 0x6874_7541, 0x444d_4163, 0x6974_6e65]),
         (1, 0, [0x60fb1, 0x800, 0x8000_2001, 0x078b_fbfd]),
         (2, 0, NOTHING),
         (4, 0, NOTHING),
@@ -195,7 +195,7 @@ mod tests {
         (
             0x8000_0000,
             0,
-            [0x8000_000a, 0x6874_7541, 0x6974_6e65, 0x444d_4163],
+            [0x8000_000a, 0x6874_7541, 0x444d_4163, 0x6974_6e65],
         ),
         (0x8000_0001, 0, [0x60fb1, 0, 5, 0x2183_fbfd]),
         (

@@ -189,6 +189,8 @@ mod tests {
     fn what_does_not_trap_is_silent() {
         for bytes in SILENT {
             assert!(nature(bytes).is_silent(), "{bytes:x?}");
+            let length = vcpu::decode(bytes).map(|known| usize::from(known.length));
+            assert_eq!(length, Ok(bytes.len()), "{bytes:x?} is virtualised");
         }
     }
 

@@ -8,8 +8,7 @@
 //! [`BootInfo`]: bare metal is the oracle for the virtual platform.
 //!
 //! Rules for guests (limits of the platform): no NX, nothing in the upper half
-//! of addresses, no `sgdt`, `sidt`, `str` or `pushf` whose result matters, no
-//! SSE. Guests print nothing that depends on time or on who runs them.
+//! of addresses, no SSE. Guests print nothing that depends on time or on who runs them.
 
 #![cfg_attr(not(test), no_std)]
 

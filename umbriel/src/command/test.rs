@@ -16,11 +16,12 @@ use crate::suite::{Case, bench, cargo, fuzz, kernel, runner};
 use crate::tools::{self, Need};
 
 /// What also runs bare, but is no part of every system.
-const OTHER_BARE_PACKAGES: [&str; 7] = [
+const OTHER_BARE_PACKAGES: [&str; 8] = [
     "bench",
     "hello",
     "kernel-model",
     "kernel-probe",
+    "sensitive",
     "spin",
     "storm",
     "torture",
