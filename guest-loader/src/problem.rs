@@ -176,7 +176,7 @@ pub enum Problem {
 }
 
 /// Places that a message lists.
-const LISTED: usize = 8;
+const LISTED: usize = 4;
 
 /// The name of a Solo5 target number (`include/elf_abi.h`).
 fn target_name(target: u32) -> &'static str {
@@ -500,18 +500,13 @@ fn write_places(f: &mut fmt::Formatter<'_>, places: &[String]) -> fmt::Result {
     let noun = if places.len() == 1 { "place" } else { "places" };
     write!(
         f,
-        "code and data cannot be told apart at {} {noun} that may hold an instruction to rewrite:",
-        places.len()
+        "code and data cannot be told apart at {} {noun} that may hold an instruction to rewrite: {}",
+        places.len(),
+        places[..places.len().min(LISTED)].join("; ")
     )?;
-    for place in places.iter().take(LISTED) {
-        write!(f, "\n    {place}")?;
-    }
     match places.len().saturating_sub(LISTED) {
         0 => Ok(()),
-        more => write!(
-            f,
-            "\n    and {more} more (`cargo umbriel inspect` lists them)"
-        ),
+        more => write!(f, "; and {more} more, which `cargo umbriel inspect` lists"),
     }
 }
 

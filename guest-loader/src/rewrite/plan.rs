@@ -170,7 +170,10 @@ impl Plan {
                     Some((symbol, offset)) => format!(" in {}+{offset:#x}", symbol.name),
                     None => String::new(),
                 };
-                format!("{:#x}{symbol}: `{text}`: {}", doubt.address, doubt.reason)
+                format!(
+                    "`{text}` at {:#x}{symbol} ({})",
+                    doubt.address, doubt.reason
+                )
             })
             .collect()
     }
