@@ -1,7 +1,7 @@
 //! How exactly ticks come, against the time-stamp counter of a machine that
 //! counts instructions: 10^9 ticks a second.
 
-use guest_runtime::instruction::{disable_interrupts, enable_interrupts, sleep, ticks as now};
+use guest_runtime::instruction::{disable_interrupts, enable_interrupts, sleep};
 use guest_runtime::{pic, pit, println};
 
 use crate::ticks::{self, TIMER};
@@ -13,8 +13,8 @@ const TOLERANCE: u64 = TSC_HZ / 1000;
 /// Ticks of the drift test, about 1,000 a second.
 const DRIFT_TICKS: u64 = 10_000;
 const DRIFT_COUNT: u16 = 1193;
-/// Ticks of the latency test, about 500 a second.
-const LATENCY_TICKS: u64 = 500;
+/// Time of the latency test, at about 500 ticks a second.
+const LATENCY_TIME: u64 = 420_000_000;
 const LATENCY_COUNT: u16 = 2386;
 
 /// When the timer was started: some time between these.
@@ -29,11 +29,10 @@ struct Start {
 impl Start {
     fn new(count: u16) -> Self {
         pic::unmask(TIMER);
-        let earliest = now();
-        pit::start(0, pit::Mode::Rate, count);
+        let [earliest, latest] = pit::start(0, pit::Mode::Rate, count);
         Self {
             earliest,
-            latest: now(),
+            latest,
             count,
             ticks: ticks::count(),
         }
@@ -42,6 +41,11 @@ impl Start {
     /// Ticks of the time-stamp counter until tick `number`.
     fn offset(&self, number: u64) -> u64 {
         number * u64::from(self.count) * TSC_HZ / pit::HZ
+    }
+
+    /// Ticks of the timer until the time-stamp counter's `tick`.
+    fn rises(&self, tick: u64) -> u64 {
+        (tick - self.latest) * pit::HZ / (u64::from(self.count) * TSC_HZ)
     }
 }
 
@@ -65,22 +69,30 @@ pub fn drift() -> bool {
     far == 0
 }
 
-/// Spins through the ticks; how late they came, at least and at most.
+/// Spins for a while; how late interrupts came after the first rise that they
+/// answer, at least and at most.
 pub fn latency() -> bool {
     let start = Start::new(LATENCY_COUNT);
-    let (mut sum, mut longest) = (0, 0);
+    let end = start.latest + LATENCY_TIME;
+    let (mut sum, mut longest, mut served) = (0, 0, 0);
+    let mut before = start.latest;
     enable_interrupts();
-    for number in 1..=LATENCY_TICKS {
-        ticks::spin_until(start.ticks + number);
-        let late = ticks::entered().saturating_sub(start.latest + start.offset(number));
+    while before < end {
+        ticks::spin_until(ticks::count() + 1);
+        let entered = ticks::entered();
+        let due = start.latest + start.offset(start.rises(before) + 1);
+        let late = entered.saturating_sub(due);
         sum += late;
         longest = late.max(longest);
+        served += 1;
+        before = entered;
     }
     disable_interrupts();
     pic::mask(TIMER);
     let slack = start.latest - start.earliest;
-    println!("start known to {slack} ticks; ticks are late by as much more at most");
-    println!("mean latency: {}", sum / LATENCY_TICKS);
+    println!("{served} interrupts for {} rises", start.rises(before));
+    println!("mean latency: {}", sum / served);
     println!("longest latency: {longest}");
+    println!("all by up to {slack} more, as the timer was started within so many ticks");
     true
 }

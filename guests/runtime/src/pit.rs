@@ -1,7 +1,7 @@
 //! The 8254 timer: channel 0, which interrupts at input 0, and channel 2,
 //! which can be looked at.
 
-use crate::instruction::{in_byte, out_byte};
+use crate::instruction::{in_byte, out_byte, ticks};
 
 /// Ticks a second.
 pub const HZ: u64 = 1_193_182;
@@ -21,12 +21,16 @@ pub enum Mode {
     Square = 3,
 }
 
-/// Starts `channel` with `count` ticks, 0 for 65,536.
-pub fn start(channel: u8, mode: Mode, count: u16) {
+/// Starts `channel` with `count` ticks, 0 for 65,536. Gives the ticks of the
+/// time-stamp counter right before and right after.
+pub fn start(channel: u8, mode: Mode, count: u16) -> [u64; 2] {
+    let [low, high] = count.to_le_bytes();
+    let port = CHANNEL_0 + u16::from(channel);
     out_byte(COMMAND, channel << 6 | 0x30 | (mode as u8) << 1);
-    for byte in count.to_le_bytes() {
-        out_byte(CHANNEL_0 + u16::from(channel), byte);
-    }
+    out_byte(port, low);
+    let before = ticks();
+    out_byte(port, high);
+    [before, ticks()]
 }
 
 /// What `channel` shows.
