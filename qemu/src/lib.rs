@@ -26,7 +26,7 @@ pub use command::CommandLine;
 pub use error::Error;
 pub use machine::{Boot, Machine, Timing};
 pub use profile::Profile;
-pub use running::{Ended, Event, Port, Running};
+pub use running::{Ended, Event, Keyboard, Port, Running};
 
 /// The status byte that a guest wrote to the exit port of the machine `bare`,
 /// from QEMU's exit status `(byte << 1) | 1`; `None` if the guest did not end

@@ -4,7 +4,7 @@
 //! ends says so, and when all have ended the process is waited for. Dropping a
 //! [`Running`] kills the process.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
@@ -50,10 +50,27 @@ enum Chunk {
     StreamEnded,
 }
 
+/// What types at COM1.
+#[derive(Debug)]
+pub struct Keyboard {
+    stream: UnixStream,
+}
+
+impl Keyboard {
+    /// Sends `bytes`; waits while QEMU takes no more.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+}
+
 /// A machine that runs.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    keyboard: Option<Keyboard>,
     chunks: Receiver<Chunk>,
     streams: usize,
     messages: Vec<u8>,
@@ -89,8 +106,10 @@ impl Running {
 
         let stderr = child.stderr.take();
         let (sender, chunks) = mpsc::channel();
+        let keyboard = ports.first().and_then(|port| port.try_clone().ok());
         let mut running = Running {
             child,
+            keyboard: keyboard.map(|stream| Keyboard { stream }),
             chunks,
             streams: 0,
             messages: Vec::new(),
@@ -124,6 +143,11 @@ impl Running {
             }
             let _ = sender.send(Chunk::StreamEnded);
         });
+    }
+
+    /// Takes what types at COM1; once.
+    pub fn keyboard(&mut self) -> Option<Keyboard> {
+        self.keyboard.take()
     }
 
     /// Waits up to `wait` for the next event; `None` if there was none.

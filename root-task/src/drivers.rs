@@ -38,6 +38,7 @@ pub struct Drivers {
     pub supervisors_timer: cap::Endpoint,
     /// The timer's CNode.
     timer_cnode: cap::CNode,
+    console_cnode: cap::CNode,
 }
 
 impl Drivers {
@@ -54,7 +55,8 @@ impl Drivers {
             driver(workshop, ProgramKind::Timer, TIMER, TIMER_PRIORITY)?;
         ports(workshop, timer_cnode, driver::PORTS_A, 0x40..=0x43)?;
         ports(workshop, timer_cnode, driver::PORTS_B, 0x70..=0x71)?;
-        interrupt(workshop, &timer, timer_cnode)?;
+        interrupt(workshop, &timer, timer_cnode, PIT_INTERRUPT)?;
+        interrupt(workshop, &console, console_cnode, COM1_INTERRUPT)?;
         Ok(Self {
             supervisors_console: workshop.badged(console_endpoint, badge::DRIVER_SUPERVISOR)?,
             supervisors_timer: workshop.badged(timer_endpoint, badge::client(SUPERVISOR))?,
@@ -63,6 +65,7 @@ impl Drivers {
             timer,
             timer_endpoint,
             timer_cnode,
+            console_cnode,
         })
     }
 
@@ -87,12 +90,12 @@ impl Drivers {
         self.client(workshop, number, notification)
     }
 
-    /// Lets what the timer signals to process number `number`, a vmm, arrive
-    /// at `server`, the thread of its guest's shadow-server.
+    /// Lets what timer and console signal to process number `number`, a vmm,
+    /// arrive at `server`, the thread of its guest's shadow-server.
     ///
     /// # Errors
     /// [`BuildError`] if memory or slots run out.
-    pub fn connect_timer_to_server(
+    pub fn connect_to_server(
         &self,
         workshop: &mut Workshop<'_>,
         number: usize,
@@ -103,7 +106,19 @@ impl Drivers {
         server
             .tcb_bind_notification(notification)
             .named("binding of a notification")?;
-        self.client(workshop, number, notification)
+        self.client(workshop, number, notification)?;
+        workshop
+            .place(
+                self.console_cnode,
+                driver::RADIX,
+                driver::CLIENTS + number as u64,
+            )
+            .mint(
+                &CSpace::slot(notification.cptr()),
+                CapRights::write_only(),
+                badge::INPUT,
+            )
+            .named("mint of a notification for the console")
     }
 
     /// Lets the timer signal `notification` for client number `number`.
@@ -171,26 +186,32 @@ fn ports(
         .named("issue of I/O ports")
 }
 
-/// The PIT's interrupt, delivered to the timer as a signal.
+/// An interrupt: the pin of the I/O APIC, and a number of ours.
+type Interrupt = (u64, u64);
+
+const PIT_INTERRUPT: Interrupt = (2, 0);
+const COM1_INTERRUPT: Interrupt = (4, 1);
+
+/// An interrupt, delivered to the driver as a signal.
 fn interrupt(
     workshop: &mut Workshop<'_>,
-    timer: &Process,
+    process: &Process,
     cnode: cap::CNode,
+    (io_apic_pin, vector): Interrupt,
 ) -> Result<(), BuildError> {
-    let io_apic_pin = 2;
     IRQ_CONTROL
         .irq_control_get_ioapic(
             0,
             io_apic_pin,
             TriggerMode::Edge,
             Polarity::High,
-            0,
+            vector,
             &workshop.place(cnode, driver::RADIX, driver::IRQ),
         )
-        .named("handler of the timer's interrupt")?;
+        .named("handler of a driver's interrupt")?;
     let notification: cap::Notification =
         workshop.stores.make(&ObjectBlueprint::Notification)?.cast();
-    timer
+    process
         .tcb
         .tcb_bind_notification(notification)
         .named("binding of a notification")?;

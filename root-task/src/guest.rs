@@ -334,7 +334,7 @@ impl Site<'_, '_> {
                 .named("mint of an endpoint for a vmm")?;
         }
         if self.guest.platform == Platform::Pc64 as u32 {
-            drivers.connect_timer_to_server(self.workshop, number, server_process.tcb)?;
+            drivers.connect_to_server(self.workshop, number, server_process.tcb)?;
         } else {
             drivers.connect_timer(self.workshop, number, cnode, radix)?;
         }

@@ -55,6 +55,8 @@ pub(crate) struct Server {
     pub(crate) vcpus: Vec<Vcpu, MAX_VCPUS>,
     /// News on their way to the vmm.
     pub(crate) desk: Desk<Stop>,
+    /// Whether the console was among the drivers that signalled.
+    input: bool,
     /// What became of offers, as far as the vmm does not know yet.
     pub(crate) taken: Taken,
     /// Priority of the guest's threads.
@@ -101,6 +103,7 @@ fn main(page: StartupPage) -> ! {
         bounce: pages.bounce,
         vcpus: Vec::new(),
         desk: Desk::new(),
+        input: false,
         taken: Taken::default(),
         priority: startup.priority as u8,
         work: Deque::new(),
@@ -237,6 +240,7 @@ impl Server {
         if message.badge & badge::NOTIFICATION != 0 {
             process::count(Counter::Signals);
             self.desk.signal();
+            self.input |= message.badge & badge::INPUT == badge::INPUT;
             self.answer_parked();
             return Next::Receive;
         }
@@ -467,7 +471,10 @@ impl Server {
     fn told(&mut self, news: News<Stop>) -> exit::Words {
         let words = match news {
             News::Exit(index, stop) => self.words(index, stop),
-            News::Signal => exit::Exit::Woken.encode(0),
+            News::Signal => {
+                let input = core::mem::take(&mut self.input);
+                exit::Exit::Woken { input }.encode(0)
+            }
         };
         core::mem::take(&mut self.taken).add_to(words)
     }

@@ -109,6 +109,10 @@ pub struct RunArgs {
     /// costs no time.
     #[arg(long)]
     pub icount: bool,
+    /// Send what is typed to this guest's UART. At a terminal, Ctrl-] ends the
+    /// machine; all other keys go to the guest.
+    #[arg(long, value_name = "GUEST")]
+    pub stdin: Option<String>,
     /// Print JSON, one object a line; the last ones are the guests' ends.
     #[arg(long)]
     pub json: bool,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use qemu::{Ended, Event, Machine, Port, Running};
+use qemu::{Ended, Event, Keyboard, Machine, Port, Running};
 
 use crate::output::console::{ConsoleParser, Piece};
 use crate::output::record::{Backtrace, Content, Malformed, Record, RecordParser};
@@ -17,6 +17,8 @@ pub trait Observer {
     fn piece(&mut self, piece: &Piece);
     /// A control record.
     fn record(&mut self, record: &Record);
+    /// What types at COM1, before anything else comes.
+    fn keyboard(&mut self, _keyboard: Keyboard) {}
     /// Raw bytes of a port, before they are taken apart.
     fn bytes(&mut self, _port: Port, _bytes: &[u8]) {}
 }
@@ -62,6 +64,9 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, qemu::Error> {
     let mut running = Running::start(machine)?;
+    if let Some(keyboard) = running.keyboard() {
+        observer.keyboard(keyboard);
+    }
     let deadline = limits.timeout.map(|timeout| Instant::now() + timeout);
     let mut follower = Follower::new(observer);
     let mut ended_by_us = None;

@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod compose;
 mod error;
+mod input;
 mod machine;
 mod output;
 mod progress;

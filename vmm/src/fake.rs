@@ -9,6 +9,7 @@ pub struct Fake {
     pub slept_ns: u64,
     pub unknown_ports: u32,
     pub now: u64,
+    pub input: Vec<u8>,
 }
 
 impl Default for Fake {
@@ -19,6 +20,7 @@ impl Default for Fake {
             slept_ns: 0,
             unknown_ports: 0,
             now: 0,
+            input: Vec::new(),
         }
     }
 }
@@ -64,6 +66,14 @@ impl Host for Fake {
 
     fn console(&mut self, bytes: &[u8]) {
         self.writes.push(bytes.to_vec());
+    }
+
+    fn input(&mut self, bytes: &mut [u8]) -> usize {
+        let count = bytes.len().min(self.input.len());
+        for (to, from) in bytes.iter_mut().zip(self.input.drain(..count)) {
+            *to = from;
+        }
+        count
     }
 
     fn now(&self) -> u64 {

@@ -24,6 +24,10 @@ pub trait Host {
     /// Sends bytes of the guest's stream to the console.
     fn console(&mut self, bytes: &[u8]);
 
+    /// Takes bytes that were typed for the guest; how many. Fewer than fit:
+    /// there are no more.
+    fn input(&mut self, bytes: &mut [u8]) -> usize;
+
     /// The time-stamp counter.
     fn now(&self) -> u64;
 

@@ -23,7 +23,7 @@ use crate::output::Output;
 use crate::pic::{self, Pair};
 use crate::pit::Pit;
 use crate::platform::Action;
-use crate::uart::Uart;
+use crate::uart::{self, Uart};
 
 pub use ports::EXIT_PORT;
 
@@ -46,6 +46,8 @@ pub struct Pc {
     wake_interval: u64,
     /// The timer rose at this tick or, if a wake-up was due, a little later.
     last_rise: u64,
+    /// The console has, or may have, bytes that were typed for the guest.
+    input_waits: bool,
 }
 
 impl Pc {
@@ -60,6 +62,7 @@ impl Pc {
             offered_before: None,
             wake_interval: tsc_hz / WAKES_A_SECOND,
             last_rise: now,
+            input_waits: false,
         }
     }
 
@@ -76,7 +79,11 @@ impl Pc {
             Exit::ReadMsr { .. } | Exit::WriteMsr { .. } => {
                 Action::Complete(Completion::GeneralProtection)
             }
-            Exit::Woken => Action::Wait,
+            Exit::Woken { input } => {
+                self.input_waits |= input;
+                self.take_input(host);
+                Action::Wait
+            }
             Exit::Halt {
                 interruptible: true,
             } => {
@@ -108,6 +115,23 @@ impl Pc {
             self.last_rise = now;
             self.pic.pulse(TIMER_IRQ);
         }
+    }
+
+    /// Moves what was typed to the UART, as far as it has room.
+    fn take_input(&mut self, host: &mut impl Host) {
+        let mut bytes = [0; 16];
+        while self.input_waits {
+            let room = self.uart.room().min(bytes.len());
+            if room == 0 {
+                break;
+            }
+            let count = host.input(&mut bytes[..room]);
+            bytes[..count]
+                .iter()
+                .for_each(|byte| self.uart.receive(*byte));
+            self.input_waits = count == room;
+        }
+        self.pic.set_line(uart::IRQ, self.uart.interrupts());
     }
 
     /// The vCPU took what it was offered, or what it was offered before that.

@@ -31,6 +31,10 @@ impl Action {
 }
 
 /// A guest's platform with its devices.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a process has one platform, on its stack"
+)]
 pub enum Platform {
     /// Solo5 hvt.
     Solo5(solo5::Tender),

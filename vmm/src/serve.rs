@@ -38,7 +38,7 @@ fn main(page: StartupPage) -> ! {
             continue;
         };
         platform.taken(taken);
-        if exit != Exit::Woken {
+        if !matches!(exit, Exit::Woken { .. }) {
             count(counters::Vmm::Exits);
         }
         if exit == Exit::Shutdown {

@@ -151,6 +151,22 @@ impl Host for Services {
         }
     }
 
+    fn input(&mut self, bytes: &mut [u8]) -> usize {
+        let wanted = bytes.len().min(console::READ_BYTES);
+        let info = MessageInfo::new(console::READ, 0, 0, 1);
+        let answer = CONSOLE.call_with_mrs(info, [wanted as u64]);
+        if answer.info.label() != console::OK {
+            return 0;
+        }
+        let [count, words @ ..] = answer.msg;
+        let count = wanted.min(count as usize);
+        let typed = bytes::unpack(words.into_iter());
+        for (to, from) in bytes.iter_mut().zip(typed.take(count)) {
+            *to = from;
+        }
+        count
+    }
+
     fn now(&self) -> u64 {
         ticks()
     }

@@ -103,7 +103,7 @@ impl Tender {
                 host,
                 format_args!("umbriel: host/guest translation fault: rip={rip:#x}"),
             ),
-            Exit::Woken => Action::Wait,
+            Exit::Woken { .. } => Action::Wait,
             Exit::Halt { .. } | Exit::Shutdown | Exit::Unsupported { .. } => {
                 refuse(output, host, format_args!("umbriel: the guest halted"))
             }

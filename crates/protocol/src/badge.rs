@@ -73,8 +73,10 @@ pub const fn client(process: usize) -> u64 {
     process as u64 + 1
 }
 
-/// The interrupt of the timer's hardware.
+/// The interrupt of a driver's hardware.
 pub const IRQ: u64 = NOTIFICATION | 1;
+/// The console, at a shadow-server: there is input for its guest.
+pub const INPUT: u64 = NOTIFICATION | 2;
 
 #[cfg(test)]
 mod tests {

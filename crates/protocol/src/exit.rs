@@ -71,9 +71,12 @@ pub enum Exit {
         /// Its first bytes.
         bytes: u64,
     },
-    /// No exit of a vCPU: the platform's deadline has passed, or another
-    /// device of it has something to say. Nothing to complete.
-    Woken,
+    /// No exit of a vCPU: a driver has signalled. Nothing to complete.
+    Woken {
+        /// Whether it was the console, which has input. Otherwise it was the
+        /// timer: a deadline has passed.
+        input: bool,
+    },
 }
 
 /// Message words of an exit: kind and small fields, then three values.
@@ -146,7 +149,7 @@ impl Exit {
             Self::NotRam { gpa, rip, write } => [7 | vcpu, gpa, rip, write as u64],
             Self::Shutdown => [8 | vcpu, 0, 0, 0],
             Self::Unsupported { rip, bytes } => [9 | vcpu, rip, bytes, 0],
-            Self::Woken => [10 | vcpu, 0, 0, 0],
+            Self::Woken { input } => [10 | vcpu, input as u64, 0, 0],
         }
     }
 
@@ -192,7 +195,7 @@ impl Exit {
                 rip: first,
                 bytes: second,
             },
-            10 => Self::Woken,
+            10 => Self::Woken { input: first != 0 },
             _ => return None,
         };
         Some((vcpu, exit))
@@ -303,7 +306,7 @@ mod tests {
             },
             Exit::Shutdown,
             Exit::Unsupported { rip: 1, bytes: 2 },
-            Exit::Woken,
+            Exit::Woken { input: true },
         ];
         for (vcpu, exit) in exits.into_iter().enumerate() {
             let taken = Taken {

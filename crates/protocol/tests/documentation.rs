@@ -87,6 +87,7 @@ fn labels() {
         (console::CONTROL, "CONTROL"),
         (console::NAME, "NAME"),
         (console::OK, "OK"),
+        (console::READ, "READ"),
         (timer::SET_DEADLINE, "SET_DEADLINE"),
         (timer::WALL_TIME, "WALL_TIME"),
         (timer::OK, "OK"),
@@ -143,7 +144,7 @@ fn exits_and_completions() {
         },
         Exit::Shutdown,
         Exit::Unsupported { rip: 0, bytes: 0 },
-        Exit::Woken,
+        Exit::Woken { input: false },
     ];
     let completions = [
         Completion::Done,

@@ -43,9 +43,10 @@ pub mod driver {
     pub const PORTS_A: u64 = 8;
     /// Second I/O port capability: COM2 of the console, the RTC of the timer.
     pub const PORTS_B: u64 = 9;
-    /// The IRQ handler of the timer.
+    /// The IRQ handler of the driver's device.
     pub const IRQ: u64 = 10;
-    /// First notification of the timer's clients, by process number.
+    /// First notification of the driver's clients, by process number. The
+    /// console has those of pc64 guests only.
     pub const CLIENTS: u64 = 32;
     /// log2 of the CNode's slots.
     pub const RADIX: u32 = 9;

@@ -78,7 +78,7 @@ static SLOTS: [Slot; 15] = [
     ),
     slot!(
         process::NOTIFICATION,
-        "timer",
+        "console, timer",
         "the notification bound to its thread, for its interrupt",
         "W",
         "interrupt"
@@ -127,14 +127,14 @@ static SLOTS: [Slot; 15] = [
     ),
     slot!(
         driver::IRQ,
-        "timer",
-        "the interrupt handler of the PIT",
+        "console, timer",
+        "the interrupt handler of COM1, of the PIT",
         "",
         ""
     ),
     slot!(
         driver::CLIENTS,
-        "timer",
+        "console, timer",
         "the notification for process 0, process n has the slot n further on; that for the vmm of a pc64 guest is bound to the shadow-server",
         "W",
         "notification"

@@ -1,9 +1,10 @@
 //! The driver's loop.
 
+use console::input::Input;
 use console::lines::{Lines, Sink};
 use console::uart::{Ports, Uart};
-use protocol::badge::DRIVER_SUPERVISOR;
-use protocol::console::{CONTROL, MAX_BYTES, NAME, OK, WRITE};
+use protocol::badge::{DRIVER_SUPERVISOR, NOTIFICATION};
+use protocol::console::{CONTROL, MAX_BYTES, NAME, OK, READ, READ_BYTES, WRITE};
 use protocol::counters::Driver;
 use protocol::{REFUSED, bytes};
 use sel4::runtime::StartupPage;
@@ -17,6 +18,9 @@ sel4::process!(main);
 /// Clients: process numbers, and the supervisor as the last.
 const CLIENTS: usize = 64;
 const SUPERVISOR: usize = CLIENTS - 1;
+/// Bytes taken from the UART at a time; a line that never ends must not keep
+/// the clients waiting for ever.
+const MAX_RECEIVED: usize = 256;
 
 /// A UART's ports behind a capability.
 struct PortCap {
@@ -57,6 +61,8 @@ struct Console {
     people: Com,
     control: Com,
     lines: Lines<CLIENTS>,
+    input: Input,
+    irq: cap::IrqHandler,
     names: [Name; CLIENTS],
 }
 
@@ -67,20 +73,30 @@ fn main(page: StartupPage) -> ! {
         people: Com::new(driver::PORTS_A, 0x3f8),
         control: Com::new(driver::PORTS_B, 0x2f8),
         lines: Lines::new(),
+        input: Input::new(),
+        irq: cap::IrqHandler::from_bits(driver::IRQ),
         names: [Name::EMPTY; CLIENTS],
     };
+    console.listen();
     let mut message = endpoint.recv_with_mrs();
     loop {
-        let label = match console.serve(&message) {
-            Some(()) => OK,
-            None => {
+        message = if message.badge & NOTIFICATION != 0 {
+            console.interrupt();
+            endpoint.recv_with_mrs()
+        } else {
+            let (info, words) = console.serve(&message).unwrap_or_else(|| {
                 process::count(Driver::Refused);
-                REFUSED
-            }
+                (MessageInfo::new(REFUSED, 0, 0, 0), [0; 4])
+            });
+            endpoint.reply_recv_with_mrs(info, words)
         };
-        message = endpoint.reply_recv_with_mrs(MessageInfo::new(label, 0, 0, 0), []);
     }
 }
+
+/// An answer: label and length, and the words in registers.
+type Answer = (MessageInfo, [u64; 4]);
+
+const DONE: Answer = (MessageInfo::new(OK, 0, 0, 0), [0; 4]);
 
 /// The client that a badge stands for.
 fn client(badge: u64) -> Option<usize> {
@@ -93,8 +109,50 @@ fn client(badge: u64) -> Option<usize> {
 }
 
 impl Console {
+    /// Connects the interrupt of COM1's receiver.
+    fn listen(&mut self) {
+        let notification = cap::Notification::from_bits(cspace::process::NOTIFICATION);
+        self.irq
+            .irq_handler_set_notification(notification)
+            .expect("the console's interrupt can be connected");
+        self.people.0.interrupt_on_data();
+        self.interrupt();
+    }
+
+    /// Takes what was typed. What comes between the first look and the
+    /// acknowledgement raises no edge, so there is a second look after it.
+    fn interrupt(&mut self) {
+        self.receive();
+        // Without the acknowledgement no further interrupt comes; nothing else
+        // could be done about a refusal.
+        let _ = self.irq.irq_handler_ack();
+        self.receive();
+    }
+
+    fn receive(&mut self) {
+        let mut reader = None;
+        for _ in 0..MAX_RECEIVED {
+            let Some(byte) = self.people.0.get() else {
+                break;
+            };
+            let names = &self.names;
+            let find = |name: &[u8]| {
+                let named = |known: &Name| known.as_str().as_bytes() == name;
+                names[..SUPERVISOR]
+                    .iter()
+                    .position(named)
+                    .filter(|_| !name.is_empty())
+            };
+            reader = self.input.push(byte, find).or(reader);
+        }
+        if let Some(client) = reader {
+            // A slot that is empty belongs to a client that takes no input.
+            cap::Notification::from_bits(driver::CLIENTS + client as u64).signal();
+        }
+    }
+
     /// Serves a message; `None` if it is malformed or not for its sender.
-    fn serve(&mut self, message: &RecvWithMRs) -> Option<()> {
+    fn serve(&mut self, message: &RecvWithMRs) -> Option<Answer> {
         let sender = client(message.badge)?;
         let [first, ..] = message.msg;
         let mut content = [0; MAX_BYTES];
@@ -114,9 +172,21 @@ impl Console {
                 let name = Name::read_from_bytes(content.get(..NAME_BYTES)?).ok()?;
                 self.names[client(first)?] = name;
             }
+            READ => return Some(self.read(sender, first)),
             _ => return None,
         }
-        Some(())
+        Some(DONE)
+    }
+
+    fn read(&mut self, client: usize, wanted: u64) -> Answer {
+        let mut typed = [[0; 8]; READ_BYTES / 8];
+        let wanted = READ_BYTES.min(wanted as usize);
+        let count = self
+            .input
+            .take(client, &mut typed.as_flattened_mut()[..wanted]);
+        let [first, second, third] = typed.map(u64::from_le_bytes);
+        let info = MessageInfo::new(OK, 0, 0, 4);
+        (info, [count as u64, first, second, third])
     }
 }
 

@@ -1,4 +1,4 @@
-//! A 16550 UART, polled.
+//! A 16550 UART: output polled, input by interrupt.
 //!
 //! Registers as in the PC16550D data sheet (National Semiconductor, 1995,
 //! table II).
@@ -21,6 +21,13 @@ const LINE_STATUS: u16 = 5;
 const DIVISOR_LATCH: u8 = 0x80;
 const EIGHT_BITS_NO_PARITY: u8 = 0x03;
 const TRANSMITTER_HOLDING_EMPTY: u8 = 0x20;
+
+/// Interrupt when data has been received.
+const ON_DATA: u8 = 0x01;
+/// Data terminal ready, request to send, and OUT2, which a PC wires between the
+/// UART and its interrupt line.
+const READY_WITH_INTERRUPTS: u8 = 0x0b;
+const DATA_READY: u8 = 0x01;
 
 /// Bytes that fit the transmit FIFO once it is empty.
 const FIFO_BYTES: u32 = 16;
@@ -45,6 +52,17 @@ impl<P: Ports> Uart<P> {
         ports.write(FIFO_CONTROL, 0x07);
         ports.write(MODEM_CONTROL, 0x03);
         Self { ports, room: 0 }
+    }
+
+    /// Lets received data interrupt.
+    pub fn interrupt_on_data(&mut self) {
+        self.ports.write(MODEM_CONTROL, READY_WITH_INTERRUPTS);
+        self.ports.write(INTERRUPT_ENABLE, ON_DATA);
+    }
+
+    /// A byte that was received, if there is one.
+    pub fn get(&mut self) -> Option<u8> {
+        (self.ports.read(LINE_STATUS) & DATA_READY != 0).then(|| self.ports.read(DATA))
     }
 
     /// Sends one byte; waits for room, but not for ever: where no UART

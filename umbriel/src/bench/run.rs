@@ -215,7 +215,7 @@ impl Bench<'_> {
         let image: &Path =
             image.ok_or_else(|| Error::new(format!("{} is not built", guest.source)))?;
         let machine = bare::machine(guest, image)?;
-        let (printed, status) = bare::run(&machine, self.limits)?;
+        let (printed, status) = bare::run(&machine, &[], self.limits)?;
         let report = lines::parse(&printed);
         if report.done {
             return Ok(report);

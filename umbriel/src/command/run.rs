@@ -13,6 +13,7 @@ use crate::cli::RunArgs;
 use crate::command::build::build_for;
 use crate::compose;
 use crate::error::{Error, Result};
+use crate::input::{RawTerminal, Typing};
 use crate::machine::{self, Limits, Observer, Outcome};
 use crate::output::backtrace;
 use crate::output::counters;
@@ -37,6 +38,7 @@ pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
         return Ok(0);
     }
     let timeout = timeout(args.timeout)?;
+    check_stdin(args, &loaded.system)?;
     let needs = [Need::Build, Need::Boot];
     let built = build_for(
         repository,
@@ -74,7 +76,7 @@ pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
             json: JsonLines::new(stdout().lock()),
             without_trace: args.trace.is_some(),
         };
-        let outcome = machine::run(&machine, limits, &mut lines)?;
+        let outcome = boot(&machine, limits, args, &interrupted, &mut lines)?;
         let status = conclude(&outcome, &names);
         lines.finish(&outcome, &names, status, args.counters)?;
         write_trace(args, &outcome)?;
@@ -85,7 +87,7 @@ pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
         programs: &built.programs,
         broken: None,
     };
-    let outcome = machine::run(&machine, limits, &mut people)?;
+    let outcome = boot(&machine, limits, args, &interrupted, &mut people)?;
     people.screen.finish()?;
     write_trace(args, &outcome)?;
     if args.counters {
@@ -95,6 +97,46 @@ pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
         }
     }
     Ok(conclude(&outcome, &names))
+}
+
+/// Runs the machine, with the terminal connected to a guest if asked to.
+fn boot(
+    machine: &Machine,
+    limits: Limits<'_>,
+    args: &RunArgs,
+    interrupted: &Arc<AtomicBool>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    let Some(guest) = &args.stdin else {
+        return Ok(machine::run(machine, limits, observer)?);
+    };
+    let raw = RawTerminal::enter();
+    if raw.is_some() {
+        eprintln!("umbriel: keys go to {guest}; Ctrl-] ends the machine");
+    }
+    let mut typing = Typing::new(observer, guest, Arc::clone(interrupted));
+    let outcome = machine::run(machine, limits, &mut typing);
+    drop(raw);
+    Ok(outcome?)
+}
+
+/// `--stdin` names a guest that has a UART.
+fn check_stdin(args: &RunArgs, system: &System) -> Result<()> {
+    let Some(name) = &args.stdin else {
+        return Ok(());
+    };
+    let names: Vec<&str> = system
+        .guests
+        .iter()
+        .map(|guest| guest.name.as_str())
+        .collect();
+    if names.contains(&name.as_str()) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "--stdin {name}: the system has no such guest; it has {}",
+        names.join(", ")
+    )))
 }
 
 /// Records of page faults that `--trace` keeps if the manifest does not say.

@@ -11,7 +11,9 @@ use crate::build::Artifacts;
 use crate::error::{Error, Result};
 use crate::machine::{Limits, Outcome};
 use crate::suite::boot::BootTest;
+use crate::suite::expected::Typed;
 use crate::suite::judge::difference;
+use crate::suite::typing::Script;
 
 /// Memory of a guest whose manifest names none.
 const DEFAULT_MEMORY: u64 = system::manifest::DEFAULT_GUEST_MEMORY;
@@ -28,19 +30,19 @@ pub fn problems(
     limits: Limits<'_>,
 ) -> Result<Vec<String>> {
     let guest = &test.loaded.system.guests[index];
-    if !test
+    let Some(expected) = test
         .expected
         .guest
         .get(&guest.name)
-        .is_some_and(|expected| expected.same_when_bare)
-    {
+        .filter(|expected| expected.same_when_bare)
+    else {
         return Ok(Vec::new());
-    }
+    };
     let image = built
         .guest(&guest.source)
         .ok_or_else(|| Error::new(format!("{} is not built", guest.source)))?;
     let machine = machine(guest, image)?;
-    let (printed, status) = run(&machine, limits)?;
+    let (printed, status) = run(&machine, &expected.typed, limits)?;
     let mut problems = Vec::new();
     let text = |bytes: &[u8]| {
         String::from_utf8_lossy(bytes)
@@ -85,16 +87,30 @@ pub fn machine(guest: &Guest, image: &Path) -> Result<Machine> {
 }
 
 /// What the bare machine wrote to COM1, and the byte it wrote to its exit port.
+/// `typed` is typed for its guest.
 ///
 /// # Errors
 /// If it does not start, or does not end within the limits.
-pub fn run(machine: &Machine, limits: Limits<'_>) -> Result<(Vec<u8>, Option<u8>)> {
+pub fn run(
+    machine: &Machine,
+    typed: &[Typed],
+    limits: Limits<'_>,
+) -> Result<(Vec<u8>, Option<u8>)> {
     let mut running = Running::start(machine)?;
+    let mut keyboard = running.keyboard();
+    let mut script = Script::new(typed);
     let start = Instant::now();
     let mut printed = Vec::new();
     loop {
         match running.next_event(crate::machine::TICK) {
-            Some(Event::Output(Port::Com1, bytes)) => printed.extend(bytes),
+            Some(Event::Output(Port::Com1, bytes)) => {
+                printed.extend(bytes);
+                while let Some(text) = script.next(&printed) {
+                    if let Some(keyboard) = &mut keyboard {
+                        keyboard.send(text.as_bytes())?;
+                    }
+                }
+            }
             Some(Event::Output(Port::Com2, _)) => {}
             Some(Event::Ended(ended)) => {
                 return Ok((printed, ended.status.and_then(qemu::bare_exit_byte)));

@@ -18,6 +18,7 @@ use crate::output::status::exit_status;
 use crate::repository::Repository;
 use crate::suite::expected::{BootKind, Expected};
 use crate::suite::failure::{self, Log};
+use crate::suite::typing::Typist;
 use crate::suite::{Case, Verdict, bare, judge};
 
 /// The group's name.
@@ -142,7 +143,8 @@ fn run_test(
         interrupted,
     };
     let mut log = Log::default();
-    let outcome = machine::run(&machine, limits, &mut log)?;
+    let mut typist = Typist::new(&test.expected, &mut log);
+    let outcome = machine::run(&machine, limits, &mut typist)?;
 
     let names = test
         .loaded

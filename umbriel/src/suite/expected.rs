@@ -112,6 +112,19 @@ pub struct Guest {
     /// the same status.
     #[serde(default)]
     pub same_when_bare: bool,
+    /// What is typed for it, in this order.
+    #[serde(default, rename = "type")]
+    pub typed: Vec<Typed>,
+}
+
+/// Something that is typed for a guest.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Typed {
+    /// The text that the guest writes before it is typed.
+    pub after: String,
+    /// What is typed.
+    pub text: String,
 }
 
 impl Expected {

@@ -15,6 +15,7 @@ pub mod fuzz;
 pub mod judge;
 pub mod kernel;
 pub mod runner;
+pub mod typing;
 
 use std::time::Duration;
 

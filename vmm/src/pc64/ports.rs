@@ -48,6 +48,7 @@ impl Pc {
             if let Some(byte) = self.uart.write(register, value) {
                 output.write(&[byte], host);
             }
+            self.take_input(host);
         } else if Pair::has(port) {
             self.pic.write(port, value);
         } else if Pit::has(port) {
@@ -69,9 +70,11 @@ impl Pc {
         u64::from(u32::MAX >> (32 - 8 * u32::from(size)))
     }
 
-    fn read_byte(&mut self, port: u16, host: &impl Host) -> Option<u8> {
+    fn read_byte(&mut self, port: u16, host: &mut impl Host) -> Option<u8> {
         if let Some(register) = uart_register(port) {
-            Some(self.uart.read(register))
+            let value = self.uart.read(register);
+            self.take_input(host);
+            Some(value)
         } else if Pair::has(port) {
             Some(self.pic.read(port))
         } else if Pit::has(port) {

@@ -4,6 +4,8 @@ use super::*;
 use crate::fake::Fake;
 use crate::pit;
 
+const WOKEN: Exit = Exit::Woken { input: false };
+
 struct Rig {
     pc: Pc,
     output: Output,
@@ -100,13 +102,13 @@ fn the_timer_is_offered_taken_and_offered_again_after_its_end() {
     assert_eq!(rig.pc.offer(), None);
     assert_eq!(rig.pc.deadline(), Some(1000));
     rig.host.now = 1000;
-    assert_eq!(rig.serve(Exit::Woken), Action::Wait);
+    assert_eq!(rig.serve(WOKEN), Action::Wait);
     assert_eq!(rig.pc.offer(), offer(Some(0x20)));
     assert_eq!(rig.pc.offer(), None);
     assert_eq!(rig.pc.deadline(), Some(2000));
     rig.take();
     rig.host.now = 2000;
-    rig.serve(Exit::Woken);
+    rig.serve(WOKEN);
     assert_eq!(rig.pc.offer(), None, "in service");
     rig.out(0x20, 0x20);
     assert_eq!(rig.pc.offer(), offer(Some(0x20)));
@@ -117,7 +119,7 @@ fn masking_withdraws_the_offer_and_the_deadline() {
     let mut rig = Rig::new();
     rig.start_timer(1000);
     rig.host.now = 1000;
-    rig.serve(Exit::Woken);
+    rig.serve(WOKEN);
     assert_eq!(rig.pc.offer(), offer(Some(0x20)));
     rig.out(0x21, 0xff);
     assert_eq!(rig.pc.offer(), offer(None));
@@ -133,7 +135,7 @@ fn a_late_offer_is_made_again() {
     rig.pc.pic.pulse(3);
     assert_eq!(rig.pc.offer(), offer(Some(0x23)));
     rig.host.now = 1000;
-    rig.serve(Exit::Woken);
+    rig.serve(WOKEN);
     assert_eq!(rig.pc.offer(), offer(Some(0x20)));
     rig.pc.taken(Taken {
         vcpus: 1,
@@ -154,7 +156,7 @@ fn fast_timers_wake_at_a_bounded_rate() {
     for wake in 1..5 {
         let deadline = rig.pc.deadline().unwrap();
         rig.host.now = deadline;
-        rig.serve(Exit::Woken);
+        rig.serve(WOKEN);
         if wake > 1 {
             assert_eq!(rig.pc.deadline(), Some(deadline + interval));
         }
@@ -167,4 +169,24 @@ fn a_halt_waits_if_something_can_end_it() {
     let halt = |interruptible| Exit::Halt { interruptible };
     assert_eq!(rig.serve(halt(true)), Action::Wait);
     assert!(matches!(rig.serve(halt(false)), Action::End { .. }));
+}
+
+#[test]
+fn typed_bytes_interrupt_and_wait_for_room() {
+    let mut rig = Rig::new();
+    rig.start_timer(1000);
+    rig.out(0x21, 0xef);
+    rig.out(0x3fa, 1);
+    rig.out(0x3f9, 1);
+    rig.host.input = (0..40).collect();
+    rig.serve(Exit::Woken { input: true });
+    assert_eq!(rig.pc.offer(), offer(Some(0x24)));
+    rig.take();
+    for byte in 0..40 {
+        let port = 0x3f8;
+        let action = rig.serve(Exit::PortIn { port, size: 1 });
+        assert_eq!(action, Action::Complete(Completion::Value(byte)));
+    }
+    rig.out(0x20, 0x20);
+    assert_eq!(rig.pc.offer(), None, "all is read");
 }
