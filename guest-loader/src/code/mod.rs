@@ -76,7 +76,9 @@ impl<'a> Code<'a> {
         for root in entries_32(elf) {
             labels.extend(descent::follow_32(&mut code, root));
         }
-        for root in labels {
+        // From the last one on: what a label runs into is known by then.
+        labels.sort_unstable();
+        for root in labels.into_iter().rev() {
             descent::try_label(&mut code, root);
         }
         code.doubts = gaps::sweep(&mut code);

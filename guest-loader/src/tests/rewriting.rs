@@ -135,6 +135,16 @@ fn labels_count_if_only_instructions_follow() {
 }
 
 #[test]
+fn data_before_a_label_does_not_spoil_its_code() {
+    // ret; data that decodes as a jump into: mov ds, ax; ret; then a byte that is none
+    let data = [0xc3, 0x74, 0x01, 0x8e, 0xd8, 0xc3, 0x06];
+    let elf = image(&data)
+        .symbol(LABEL, BASE + 1, 0)
+        .symbol(LABEL, BASE + 3, 0);
+    assert_eq!(code_of(&elf)[3..5], [0xcd, 0x9e]);
+}
+
+#[test]
 fn objects_are_data() {
     let code = [0xc3, 0x8e, 0xd8, 0xc3];
     let elf = image(&code).symbol(OBJECT, BASE + 1, 3);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::InspectArgs;
 use crate::error::{Error, Result};
+use crate::output::escape::Escaper;
 use crate::output::text;
 
 /// Runs the command. The exit status is 1 if rewriting would refuse the image.
@@ -93,8 +94,9 @@ fn summary(inspection: &Inspection) -> String {
 
 fn symbol(finding: &Finding) -> Option<String> {
     let (name, offset) = finding.symbol.as_ref()?;
-    let name = demangle_auto(name.into(), None);
-    Some(format!("{name}+{offset:#x}"))
+    let mut escaper = Escaper::default();
+    let name = escaper.push(demangle_auto(name.into(), None).as_bytes());
+    Some(format!("{name}{}+{offset:#x}", escaper.end_line()))
 }
 
 fn hex(bytes: &[u8]) -> String {
