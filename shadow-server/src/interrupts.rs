@@ -24,7 +24,7 @@ use system::address_map::MAX_VCPUS;
 use system::cspace;
 
 use crate::requests;
-use crate::serve::{Counter, Next, Release, Server, Stop};
+use crate::serve::{Counter, Next, Server, Stop};
 use protocol::badge;
 
 const SELF: cap::Tcb = cap::Tcb::from_bits(cspace::process::OWN_TCB);
@@ -73,7 +73,7 @@ impl Server {
     fn deliver(&mut self, index: usize) {
         // Nobody needs to be told that a vCPU had halted that goes on.
         if self.desk.wake(index) {
-            let _: Next = self.resume(index, Release::Write);
+            let _: Next = self.resume(index);
         } else {
             self.interrupt_running(index);
         }
@@ -86,7 +86,7 @@ impl Server {
             return;
         }
         if !self.drain(index) && self.fetch_registers(index) {
-            let _: Next = self.resume(index, Release::Write);
+            let _: Next = self.resume(index);
         }
         set_priority(self.priority);
     }
@@ -112,19 +112,19 @@ impl Server {
     }
 
     /// vCPU `index` takes the interrupt `vector`.
-    pub(crate) fn interrupt(&mut self, index: usize, vector: u8, release: Release) -> Next {
+    pub(crate) fn interrupt(&mut self, index: usize, vector: u8) -> Next {
         process::count(Counter::Interrupts);
         self.taken.vcpus |= 1 << index;
         self.vcpus[index].stepping = false;
-        self.step(index, release, |state, registers, mmu| {
+        self.step(index, |state, registers, mmu| {
             vcpu::inject_interrupt(state, registers, vector, mmu)
         })
     }
 
     /// vCPU `index` executed HLT: it sleeps, unless an interrupt is there.
-    pub(crate) fn halt(&mut self, index: usize, exit: Exit, release: Release) -> Next {
+    pub(crate) fn halt(&mut self, index: usize, exit: Exit) -> Next {
         if let Some(vector) = self.vcpus[index].take_offer() {
-            return self.interrupt(index, vector, release);
+            return self.interrupt(index, vector);
         }
         self.exit(index, Stop::Exit(exit), Waiting::Interrupt)
     }
@@ -132,7 +132,7 @@ impl Server {
     /// The instruction that an interrupt shadow covered is done.
     pub(crate) fn left_shadow(&mut self, index: usize) -> Next {
         self.vcpus[index].state.interruptibility = 0;
-        self.resume(index, Release::Reply)
+        self.resume(index)
     }
 }
 

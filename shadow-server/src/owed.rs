@@ -21,8 +21,6 @@ pub enum Work {
         gva: Gva,
         /// The access.
         access: Access,
-        /// The instruction.
-        rip: u64,
     },
     /// A vCPU is to run on once nothing is owed.
     Resume {

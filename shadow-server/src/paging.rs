@@ -55,7 +55,7 @@ pub fn context(vcpu: VcpuId, state: &VcpuState) -> PagingContext {
 
 impl Paging {
     /// Handles a page fault of the guest thread.
-    #[inline]
+    #[inline(always)] // the fault path; what else handles faults calls one copy
     pub fn fault(
         &mut self,
         cpu: &PagingContext,
@@ -70,6 +70,20 @@ impl Paging {
             .handle_fault(cpu, gva, access, &self.memory, &mut self.caps)
     }
 
+    /// As [`Self::fault`], off the fault path.
+    pub fn fault_apart(
+        &mut self,
+        cpu: &PagingContext,
+        gva: Gva,
+        access: Access,
+        rip: u64,
+    ) -> FaultOutcome {
+        if self.trace.is_some() {
+            return self.traced_fault(cpu, gva, access, rip);
+        }
+        self.apart(cpu, gva, access)
+    }
+
     #[cold]
     fn traced_fault(
         &mut self,
@@ -80,15 +94,25 @@ impl Paging {
     ) -> FaultOutcome {
         let before = process::counted(Counter::Invocations);
         let mut record = FaultRecord::new(cpu, rip, gva, access, process::ticks());
-        let outcome = self
-            .mmu
-            .handle_fault(cpu, gva, access, &self.memory, &mut self.caps);
+        let outcome = self.apart(cpu, gva, access);
         let operations = process::counted(Counter::Invocations) - before;
         record.conclude(&outcome, operations, process::ticks());
         if let Some(trace) = &mut self.trace {
             trace.push(record);
         }
         outcome
+    }
+
+    /// Maps what an access needs that is about to be made. Whatever hinders it
+    /// shows when the access is made.
+    pub fn prefault(&mut self, cpu: &PagingContext, gva: Gva, access: Access) {
+        let _: FaultOutcome = self.apart(cpu, gva, access);
+    }
+
+    #[inline(never)]
+    fn apart(&mut self, cpu: &PagingContext, gva: Gva, access: Access) -> FaultOutcome {
+        self.mmu
+            .handle_fault(cpu, gva, access, &self.memory, &mut self.caps)
     }
 
     /// Writes guest memory: the one door through which servers and devices do,
@@ -176,6 +200,18 @@ impl<'p> Mmu<'p> {
         }
     }
 
+    /// Where `length` bytes at `gva` are, if they lie in one page whose
+    /// translation is kept.
+    #[inline(always)] // most lengths are constants
+    fn near(&self, gva: Gva, length: usize, access: vcpu::Access) -> Option<Gpa> {
+        if gva.page_offset() + length as u64 > PAGE_SIZE {
+            return None;
+        }
+        let write = access.kind == AccessKind::Write;
+        let user = access.privilege.is_user();
+        self.translations.find(gva, user, write)
+    }
+
     fn place(&mut self, gva: Gva, access: vcpu::Access) -> Result<Place, PageFault> {
         let cpu = PagingContext {
             user: access.privilege.is_user(),
@@ -187,6 +223,10 @@ impl<'p> Mmu<'p> {
             AccessKind::Fetch => Access::Execute,
         };
         if let Some(gpa) = self.translations.find(gva, cpu.user, kind.is_write()) {
+            return Ok(Place::Ram(gpa));
+        }
+        if let Some(gpa) = self.paging.mmu.mapped(&cpu, gva, kind) {
+            self.translations.keep(gva, cpu.user, kind.is_write(), gpa);
             return Ok(Place::Ram(gpa));
         }
         for _ in 0..ATTEMPTS {
@@ -234,26 +274,13 @@ impl<'p> Mmu<'p> {
         }
         Ok(())
     }
-}
 
-/// Eight bytes of code that lie in one page.
-fn code(memory: &Window, gpa: Gpa) -> Option<u64> {
-    let first = Gpa::new(gpa.get() & !7);
-    let low = memory.load_u64(first).ok()?;
-    let shift = 8 * (gpa.get() as u32 & 7);
-    if shift == 0 {
-        return Some(low);
-    }
-    let high = memory.load_u64(first.checked_add(8)?).ok()?;
-    Some(low >> shift | high << (64 - shift))
-}
-
-impl Machine for Mmu<'_> {
-    fn load_registers(&mut self, registers: &mut Registers, set: RegisterSet) {
-        self.failed |= self.thread.load(registers, set).is_err();
-    }
-
-    fn read(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
+    fn read_pages(
+        &mut self,
+        gva: Gva,
+        bytes: &mut [u8],
+        access: vcpu::Access,
+    ) -> Result<(), PageFault> {
         self.pages(gva, bytes.len(), access, |paging, place, range| {
             let bytes = &mut bytes[range];
             let read = match place {
@@ -266,7 +293,12 @@ impl Machine for Mmu<'_> {
         })
     }
 
-    fn write(&mut self, gva: Gva, bytes: &[u8], access: vcpu::Access) -> Result<(), PageFault> {
+    fn write_pages(
+        &mut self,
+        gva: Gva,
+        bytes: &[u8],
+        access: vcpu::Access,
+    ) -> Result<(), PageFault> {
         self.probe(gva, bytes.len(), access)?;
         let mut written = [(Gpa::new(0), 0, Ok(())); 2];
         let mut pieces = written.iter_mut();
@@ -285,7 +317,35 @@ impl Machine for Mmu<'_> {
         }
         result
     }
+}
 
+impl Machine for Mmu<'_> {
+    fn load_registers(&mut self, registers: &mut Registers, set: RegisterSet) {
+        self.failed |= self.thread.load(registers, set).is_err();
+    }
+
+    #[inline(always)] // most lengths are constants
+    fn read(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
+        if let Some(gpa) = self.near(gva, bytes.len(), access)
+            && self.paging.memory.read(gpa, bytes).is_ok()
+        {
+            return Ok(());
+        }
+        self.read_pages(gva, bytes, access)
+    }
+
+    #[inline(always)] // most lengths are constants
+    fn write(&mut self, gva: Gva, bytes: &[u8], access: vcpu::Access) -> Result<(), PageFault> {
+        if let Some(gpa) = self.near(gva, bytes.len(), access) {
+            // A kept translation for writes leads to RAM.
+            let done = self.paging.write(gpa, bytes).map(|_| ());
+            self.failed |= self.owed.wrote(gpa, bytes.len() as u64, done);
+            return Ok(());
+        }
+        self.write_pages(gva, bytes, access)
+    }
+
+    #[inline(always)] // most lengths are constants
     fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
         self.read(gva, bytes, access)
     }
@@ -294,10 +354,12 @@ impl Machine for Mmu<'_> {
         if !LOOK_AHEAD || gva.page_offset() > PAGE_SIZE - 8 || self.nothing_ahead.contains(gva) {
             return None;
         }
-        match self.place(gva, access) {
-            Ok(Place::Ram(gpa)) => code(&self.paging.memory, gpa).map(u64::to_le_bytes),
-            Ok(Place::Nothing) | Err(_) => None,
-        }
+        let Ok(Place::Ram(gpa)) = self.place(gva, access) else {
+            return None;
+        };
+        let mut bytes = [0; 8];
+        let read = self.paging.memory.read(gpa, &mut bytes);
+        read.is_ok().then_some(bytes)
     }
 
     fn nothing_ahead(&mut self, gva: Gva) {

@@ -22,6 +22,7 @@ use crate::pages::{self, Bounce, Pages};
 use crate::paging::{Mmu, Paging};
 use crate::requests::{self, Answer};
 use crate::rewrites::Rewrites;
+use crate::thread::Due;
 use crate::vcpus::Vcpu;
 use crate::window::Window;
 
@@ -33,19 +34,6 @@ pub(crate) enum Next {
     Receive,
     /// The sender.
     Reply(Answer),
-}
-
-/// How a vCPU can be let go.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Release {
-    /// By answering the exception that was just received; the answer sets the
-    /// first three registers. Cheaper by half.
-    Reply,
-    /// By answering the unknown system call that was just received; the answer
-    /// sets all registers but the bases.
-    ReplyAll,
-    /// By writing its registers.
-    Write,
 }
 
 /// The server.
@@ -155,7 +143,7 @@ impl Server {
         } = &mut self.paging;
         let loaded = mmu.load_cr3(&context, memory, caps);
         vcpu.owed.flushed(Flush::Load, loaded);
-        let _: Next = self.resume(0, Release::Write);
+        let _: Next = self.resume(0);
     }
 
     fn run(&mut self) -> ! {
@@ -198,13 +186,8 @@ impl Server {
             self.desk.release(index);
         }
         match work {
-            Work::Resume { index } => self.resume(index, Release::Write),
-            Work::Fault {
-                index,
-                gva,
-                access,
-                rip,
-            } => self.page_fault(index, gva, access, rip, Release::Write),
+            Work::Resume { index } => self.resume(index),
+            Work::Fault { index, gva, access } => self.page_fault(index, gva, access),
             Work::Write { gpa, length } => {
                 match self.paging.written(gpa, length) {
                     Ok(()) => requests::answer(self.waiting_writer(), protocol::request::WRITE),
@@ -220,6 +203,7 @@ impl Server {
     fn put_off(&mut self, work: Work) {
         if let Work::Fault { index, .. } | Work::Resume { index } = work {
             self.desk.hold(index);
+            self.vcpus[index].thread.due = Due::Nothing;
         }
         // There is room for one of each vCPU and one of the vmm; each of them
         // waits meanwhile.
@@ -252,19 +236,20 @@ impl Server {
     fn stopped(&mut self, index: usize, message: &RecvWithMRs) -> Next {
         process::count(Counter::Faults);
         match Fault::decode(message, ipc_buffer()) {
-            Some(Fault::VmFault(fault)) => self.vm_fault(index, &fault),
+            Some(Fault::VmFault(fault)) => self.vm_fault(index, &fault, message),
             Some(Fault::UserException(fault)) => {
-                self.vcpus[index].stopped_at([fault.ip, fault.sp, fault.flags]);
+                let general = fault::general_registers(message, ipc_buffer());
+                self.vcpus[index].stopped_at([fault.ip, fault.sp, fault.flags], general);
                 if fault.number == DEBUG && self.vcpus[index].stepping {
                     return self.left_shadow(index);
                 }
                 let trap = self.paging.rewrites.of_exception(&fault);
-                self.trap(index, trap, Release::Reply)
+                self.trap(index, trap)
             }
             Some(Fault::UnknownSyscall(fault)) => {
                 self.vcpus[index].stopped_with(&fault);
                 let trap = self.paging.rewrites.of_system_call(&fault);
-                self.trap(index, trap, Release::ReplyAll)
+                self.trap(index, trap)
             }
             // A thread without an IPC buffer makes no system calls, so it
             // cannot send or raise anything else (kernel edit E8).
@@ -273,7 +258,7 @@ impl Server {
     }
 
     #[inline]
-    fn vm_fault(&mut self, index: usize, fault: &fault::VmFault) -> Next {
+    fn vm_fault(&mut self, index: usize, fault: &fault::VmFault, message: &RecvWithMRs) -> Next {
         process::count(Counter::VmFaults);
         let access = access(fault);
         let gva = Gva::new(fault.addr);
@@ -281,86 +266,81 @@ impl Server {
         if vcpu.watchdog.fault(fault.ip, fault.addr) {
             process::count(Counter::NoProgress);
         }
-        self.page_fault(index, gva, access, fault.ip, Release::Reply)
-    }
-
-    /// Handles a page fault; `release` says how its thread can be let go.
-    #[inline]
-    fn page_fault(
-        &mut self,
-        index: usize,
-        gva: Gva,
-        access: Access,
-        rip: u64,
-        release: Release,
-    ) -> Next {
-        let cpu = self.vcpus[index].context();
-        match self.paging.fault(&cpu, gva, access, rip) {
-            FaultOutcome::Filled { .. } | FaultOutcome::Retry => match release {
-                Release::Reply => Next::Reply((fault::resume(), [0; 4])),
-                Release::ReplyAll | Release::Write => self.reenter(index),
-            },
-            FaultOutcome::Again => {
-                self.put_off(Work::Fault {
-                    index,
-                    gva,
-                    access,
-                    rip,
-                });
-                Next::Receive
+        let cpu = vcpu.context();
+        match self.paging.fault(&cpu, gva, access, fault.ip) {
+            FaultOutcome::Filled { .. } | FaultOutcome::Retry => {
+                Next::Reply((fault::resume(), [0; 4]))
             }
-            FaultOutcome::GuestFault(fault) => self.guest_fault(index, fault),
-            FaultOutcome::NotRam { gpa, .. } => self.stop_at(index, |rip| exit::Exit::NotRam {
-                gpa: gpa.get(),
-                rip,
-                write: access == Access::Write,
-            }),
-            FaultOutcome::ReadOnlyMemory { gpa } => {
-                self.stop_at(index, |rip| exit::Exit::ReadOnlyMemory {
-                    gpa: gpa.get(),
-                    rip,
-                })
-            }
-            FaultOutcome::NonCanonical => {
-                if !self.fetch_registers(index) {
+            outcome => {
+                // Still there: no operation of the shadow MMU takes more than five words.
+                let general = fault::general_registers(message, ipc_buffer());
+                if self.vcpus[index].faulted_at(fault, general).is_err() {
+                    process::count(Counter::FailedInvocations);
                     return Next::Receive;
                 }
-                let (vector, error_code) = (GENERAL_PROTECTION, 0);
-                self.trap(
-                    index,
-                    Trap::Exception { vector, error_code },
-                    Release::Write,
-                )
-            }
-            FaultOutcome::NotActive => self.reenter(index),
-            FaultOutcome::Unmappable { .. } | FaultOutcome::Failed(_) => {
-                self.stop_at(index, |rip| exit::Exit::Unsupported { rip, bytes: 0 })
+                self.no_fill(index, (gva, access), outcome)
             }
         }
     }
 
-    /// The space of the vCPU was recycled: enter it anew, then retry.
-    fn reenter(&mut self, index: usize) -> Next {
-        if self.fetch_registers(index) {
-            return self.resume(index, Release::Write);
+    /// Goes on with a page fault of which a part is done.
+    fn page_fault(&mut self, index: usize, gva: Gva, access: Access) -> Next {
+        let vcpu = &self.vcpus[index];
+        let (cpu, rip) = (vcpu.context(), vcpu.registers.rip);
+        match self.paging.fault_apart(&cpu, gva, access, rip) {
+            FaultOutcome::Filled { .. } | FaultOutcome::Retry => self.resume(index),
+            outcome => self.no_fill(index, (gva, access), outcome),
         }
-        Next::Receive
+    }
+
+    /// A page fault that no mapping answers.
+    fn no_fill(
+        &mut self,
+        index: usize,
+        (gva, access): (Gva, Access),
+        outcome: FaultOutcome,
+    ) -> Next {
+        let rip = self.vcpus[index].registers.rip;
+        match outcome {
+            FaultOutcome::Again => {
+                self.put_off(Work::Fault { index, gva, access });
+                Next::Receive
+            }
+            FaultOutcome::GuestFault(fault) => self.guest_fault(index, fault, access),
+            FaultOutcome::NotRam { gpa, .. } => {
+                let (gpa, write) = (gpa.get(), access == Access::Write);
+                self.stop(index, exit::Exit::NotRam { gpa, rip, write })
+            }
+            FaultOutcome::ReadOnlyMemory { gpa } => {
+                let gpa = gpa.get();
+                self.stop(index, exit::Exit::ReadOnlyMemory { gpa, rip })
+            }
+            FaultOutcome::NonCanonical => {
+                let (vector, error_code) = (GENERAL_PROTECTION, 0);
+                self.trap(index, Trap::Exception { vector, error_code })
+            }
+            // Its space was recycled: enter it anew, then retry.
+            FaultOutcome::NotActive | FaultOutcome::Filled { .. } | FaultOutcome::Retry => {
+                self.resume(index)
+            }
+            FaultOutcome::Unmappable { .. } | FaultOutcome::Failed(_) => {
+                self.stop(index, exit::Exit::Unsupported { rip, bytes: 0 })
+            }
+        }
     }
 
     /// A page fault that the guest's own tables raise.
-    fn guest_fault(&mut self, index: usize, fault: PageFault) -> Next {
+    fn guest_fault(&mut self, index: usize, fault: PageFault, access: Access) -> Next {
         process::count(Counter::InjectedPageFaults);
-        if !self.fetch_registers(index) {
-            return Next::Receive;
-        }
-        self.trap(index, Trap::PageFault(fault), Release::Write)
+        self.vcpus[index].remember(fault.address, access);
+        self.trap(index, Trap::PageFault(fault))
     }
 
     /// The CPU takes a trap.
-    fn trap(&mut self, index: usize, trap: Trap, release: Release) -> Next {
+    fn trap(&mut self, index: usize, trap: Trap) -> Next {
         process::count(Counter::Exceptions);
         self.vcpus[index].watchdog.progress();
-        self.step(index, release, |state, registers, mmu| {
+        self.step(index, |state, registers, mmu| {
             vcpu::handle(state, registers, trap, mmu)
         })
     }
@@ -369,7 +349,6 @@ impl Server {
     pub(crate) fn step(
         &mut self,
         index: usize,
-        release: Release,
         work: impl FnOnce(&mut VcpuState, &mut Registers, &mut Mmu<'_>) -> Outcome,
     ) -> Next {
         let vcpu = &mut self.vcpus[index];
@@ -388,9 +367,9 @@ impl Server {
             return self.give_up(index);
         }
         match outcome {
-            Outcome::Resume => self.resume(index, release),
+            Outcome::Resume => self.resume(index),
             Outcome::Exit(exit) => match exits::of_cpu(exit) {
-                exit @ exit::Exit::Halt { .. } => self.halt(index, exit, release),
+                exit @ exit::Exit::Halt { .. } => self.halt(index, exit),
                 exit => self.exit(index, Stop::Exit(exit), Waiting::Instruction),
             },
             Outcome::Shutdown(fault) => self.exit(index, Stop::Shutdown(fault), Waiting::Nothing),
@@ -415,11 +394,11 @@ impl Server {
 
     /// Lets a stopped vCPU run on, in the space that its state asks for. If
     /// it can take the interrupt that it is offered, it does.
-    pub(crate) fn resume(&mut self, index: usize, release: Release) -> Next {
+    pub(crate) fn resume(&mut self, index: usize) -> Next {
         let vcpu = &mut self.vcpus[index];
         if vcpu.offer.is_some() || vcpu.stepping {
             if let Some(vector) = vcpu.take_offer() {
-                return self.interrupt(index, vector, release);
+                return self.interrupt(index, vector);
             }
             vcpu.step_out_of_shadow();
         }
@@ -434,13 +413,13 @@ impl Server {
             return Next::Receive;
         }
         let entered = space.is_ok_and(|space| vcpu.thread.enter(space, &self.paging.caps).is_ok());
-        let answer = match release {
-            Release::Reply if entered => vcpu.thread.answer(&vcpu.registers),
-            Release::ReplyAll if entered => vcpu.thread.answer_all(&vcpu.registers),
-            _ => None,
-        };
-        if let Some(answer) = answer {
-            return Next::Reply(answer);
+        // A handler that returns to the instruction that faulted: its access comes
+        // next, so what it needs is mapped now, which saves a fault.
+        if entered && let Some(faulted) = vcpu.repeats() {
+            self.paging.prefault(&context, faulted.gva, faulted.access);
+        }
+        if entered && let Some(reply) = vcpu.thread.reply(&vcpu.registers) {
+            return Next::Reply(reply);
         }
         if entered && vcpu.thread.resume(&vcpu.registers).is_ok() {
             return Next::Receive;
@@ -450,12 +429,8 @@ impl Server {
     }
 
     /// Stops a vCPU at its current instruction for the vmm.
-    fn stop_at(&mut self, index: usize, exit: impl FnOnce(u64) -> exit::Exit) -> Next {
-        if self.fetch_registers(index) {
-            let exit = exit(self.vcpus[index].registers.rip);
-            return self.exit(index, Stop::Exit(exit), Waiting::Access);
-        }
-        Next::Receive
+    fn stop(&mut self, index: usize, exit: exit::Exit) -> Next {
+        self.exit(index, Stop::Exit(exit), Waiting::Access)
     }
 
     /// Hands an exit to the vmm, now or when it asks.
@@ -463,6 +438,7 @@ impl Server {
         process::count(Counter::Exits);
         self.vcpus[index].watchdog.progress();
         self.desk.stopped(index, stop, waiting);
+        self.vcpus[index].thread.due = Due::Nothing;
         self.answer_parked();
         Next::Receive
     }
@@ -590,12 +566,10 @@ impl Server {
         // What these say about the vCPU's answer does not concern the vmm,
         // which is the one that waits now.
         let _: Next = match waiting {
-            Waiting::Access | Waiting::Shadow | Waiting::Nothing => {
-                self.resume(index, Release::Write)
-            }
+            Waiting::Access | Waiting::Shadow | Waiting::Nothing => self.resume(index),
             Waiting::Instruction | Waiting::Interrupt => {
                 let completion = exits::completion(completion);
-                self.step(index, Release::Write, |state, registers, mmu| {
+                self.step(index, |state, registers, mmu| {
                     vcpu::complete(state, registers, completion, mmu)
                 })
             }

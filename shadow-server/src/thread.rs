@@ -2,8 +2,13 @@
 //!
 //! Registers travel only when somebody needs them. Word order is the
 //! kernel's: RIP, RSP and RFLAGS first, then RAX RBX RCX RDX RSI …, the two
-//! bases last. `loaded` says how many of them are known to equal the thread's.
+//! bases last. `known` says how many of them are known to equal the thread's.
+//! With kernel edit E11 fault messages bring most of them, and replies take them back;
+//! without it they are read and written by invocations.
 
+use core::cell::Cell;
+
+use sel4::fault::{GENERAL_REGISTERS, REPLY_REGISTERS};
 use sel4::{CNodeCapData, CPtr, MessageInfo, UserContext, cap, fault, ipc_buffer};
 use shadow_core::SpaceId;
 use system::cspace::{self, ServerSlots};
@@ -15,8 +20,20 @@ use crate::requests::Answer;
 
 /// Registers that a fault message or three words of a read bring.
 const FIRST: usize = 3;
-/// Registers that the message of an unknown system call brings: all but the bases.
-const GENERAL: usize = 18;
+
+/// Words of a reply that travel in machine registers.
+const FAST: usize = sel4::NUM_FAST_MESSAGE_REGISTERS;
+
+/// The reply that a thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// None, or somebody else gets the next one.
+    Nothing,
+    /// To a page fault or an exception; it can set this many registers.
+    Registers(usize),
+    /// To an unknown system call; it sets all registers but the bases.
+    SystemCall,
+}
 
 /// The registers as words, in place: copies of all twenty cost more than what
 /// most traps do with them.
@@ -32,9 +49,14 @@ fn words_mut(registers: &mut Registers) -> &mut [u64; UserContext::WORDS] {
 pub struct Thread {
     cap: cap::Tcb,
     cnode: cap::CNode,
-    /// The registers that the thread has, as far as `loaded`.
+    /// The registers that the thread has, as far as `known`: those that
+    /// instructions have asked for, and so may have changed.
     has: Registers,
-    loaded: usize,
+    known: usize,
+    /// How many its vCPU's registers have from the thread's fault message.
+    arrived: usize,
+    /// The reply that it waits for.
+    pub due: Due,
     /// The address space that the thread runs in.
     space: Option<SpaceId>,
 }
@@ -47,7 +69,9 @@ impl Thread {
             cap: cap::Tcb::from_bits(slots.vcpus.first + index as u64),
             cnode: cap::CNode::from_bits(slots.vcpu_cnodes.first + index as u64),
             has: Registers::new_zeroed(),
-            loaded: UserContext::WORDS,
+            known: UserContext::WORDS,
+            arrived: UserContext::WORDS,
+            due: Due::Nothing,
             space: None,
         }
     }
@@ -57,56 +81,85 @@ impl Thread {
         for known in [&mut self.has, registers] {
             (known.rip, known.rsp, known.rflags) = (rip, rsp, rflags);
         }
-        self.loaded = FIRST;
+        (self.known, self.arrived) = (FIRST, FIRST);
+    }
+
+    /// Its fault message also has the general registers.
+    pub fn has_general(
+        &mut self,
+        registers: &mut Registers,
+        general: &[Cell<u64>; GENERAL_REGISTERS],
+    ) {
+        let registers = &mut words_mut(registers)[FIRST..REPLY_REGISTERS];
+        for (register, word) in registers.iter_mut().zip(general) {
+            *register = word.get();
+        }
+        self.arrived = REPLY_REGISTERS;
     }
 
     /// The thread stopped, and its fault message brought all but the bases.
     pub fn stopped_with(&mut self, registers: &mut Registers, fault: &fault::UnknownSyscall) {
-        for known in [&mut self.has, registers] {
-            *known = Registers {
-                rip: fault.rip,
-                rsp: fault.rsp,
-                rflags: fault.rflags,
-                rax: fault.rax,
-                rbx: fault.rbx,
-                rcx: fault.rcx,
-                rdx: fault.rdx,
-                rsi: fault.rsi,
-                rdi: fault.rdi,
-                rbp: fault.rbp,
-                r8: fault.r8,
-                r9: fault.r9,
-                r10: fault.r10,
-                r11: fault.r11,
-                r12: fault.r12,
-                r13: fault.r13,
-                r14: fault.r14,
-                r15: fault.r15,
-                fs_base: known.fs_base,
-                gs_base: known.gs_base,
-            };
-        }
-        self.loaded = GENERAL;
+        self.stopped_at(registers, [fault.rip, fault.rsp, fault.rflags]);
+        *registers = Registers {
+            rip: fault.rip,
+            rsp: fault.rsp,
+            rflags: fault.rflags,
+            rax: fault.rax,
+            rbx: fault.rbx,
+            rcx: fault.rcx,
+            rdx: fault.rdx,
+            rsi: fault.rsi,
+            rdi: fault.rdi,
+            rbp: fault.rbp,
+            r8: fault.r8,
+            r9: fault.r9,
+            r10: fault.r10,
+            r11: fault.r11,
+            r12: fault.r12,
+            r13: fault.r13,
+            r14: fault.r14,
+            r15: fault.r15,
+            fs_base: registers.fs_base,
+            gs_base: registers.gs_base,
+        };
+        self.arrived = REPLY_REGISTERS;
+        self.due = Due::SystemCall;
     }
 
     /// The thread stopped, and nothing is known of its registers.
     pub fn stopped(&mut self) {
-        self.loaded = 0;
+        (self.known, self.arrived) = (0, 0);
+        self.due = Due::Nothing;
+    }
+
+    /// The registers up to R15, if all are known.
+    #[inline]
+    pub fn known_registers<'a>(
+        &self,
+        registers: &'a Registers,
+    ) -> Option<&'a [u64; REPLY_REGISTERS]> {
+        let known = self.known.max(self.arrived) >= REPLY_REGISTERS;
+        words(registers).first_chunk().filter(|_| known)
     }
 
     /// Fetches the registers of `set` that are not known yet.
+    #[inline]
     pub fn load(&mut self, registers: &mut Registers, set: RegisterSet) -> sel4::Result<()> {
         let count = set.words().min(UserContext::WORDS);
-        if count <= self.loaded {
+        if count <= self.known {
             return Ok(());
         }
-        let mut context = UserContext::default();
-        self.cap
-            .tcb_read_registers_into(false, count, &mut context)?;
-        let new = &context.words()[self.loaded..count];
-        words_mut(&mut self.has)[self.loaded..count].copy_from_slice(new);
-        words_mut(registers)[self.loaded..count].copy_from_slice(new);
-        self.loaded = count;
+        let has = &mut words_mut(&mut self.has)[..count];
+        let registers = &mut words_mut(registers)[self.known..count];
+        if count <= self.arrived {
+            for (has, register) in has[self.known..].iter_mut().zip(registers) {
+                *has = *register;
+            }
+        } else {
+            self.cap.tcb_read_words(false, has)?;
+            registers.copy_from_slice(&has[self.known..]);
+        }
+        self.known = count;
         Ok(())
     }
 
@@ -114,25 +167,43 @@ impl Thread {
     /// equal to `registers`.
     fn changed(&self, registers: &Registers) -> usize {
         let (now, has) = (words(registers), words(&self.has));
-        (0..self.loaded)
+        (0..self.known)
             .rev()
             .find(|word| now[*word] != has[*word])
             .map_or(0, |last| last + 1)
     }
 
-    /// The answer to an exception that lets the thread run on, if only RIP, RSP
-    /// and RFLAGS have changed.
-    pub fn answer(&self, registers: &Registers) -> Option<Answer> {
-        let words = [registers.rip, registers.rsp, registers.rflags, 0];
-        (self.changed(registers) <= FIRST).then_some((MessageInfo::new(0, 0, 0, FIRST), words))
+    /// The reply that lets the thread run on with `registers`, if one is due and
+    /// can set all that have changed. It must be sent at once.
+    #[inline]
+    pub fn reply(&mut self, registers: &Registers) -> Option<Answer> {
+        match core::mem::replace(&mut self.due, Due::Nothing) {
+            Due::Nothing => None,
+            Due::Registers(most) => self.reply_with(registers, most),
+            Due::SystemCall => self.reply_to_system_call(registers),
+        }
     }
 
-    /// The answer to an unknown system call that lets the thread run on, if no
-    /// base has changed.
-    pub fn answer_all(&self, registers: &Registers) -> Option<Answer> {
+    fn reply_with(&self, registers: &Registers, most: usize) -> Option<Answer> {
+        let count = self.changed(registers).max(FIRST);
+        if count > most {
+            return None;
+        }
+        let words = words(registers);
+        if count > FAST {
+            let buffer = &ipc_buffer().msg_regs()[FAST..count];
+            for (register, word) in buffer.iter().zip(&words[FAST..count]) {
+                register.set(*word);
+            }
+        }
+        let [first, second, third, fourth, ..] = *words;
+        let info = MessageInfo::new(0, 0, 0, count);
+        Some((info, [first, second, third, fourth]))
+    }
+
+    fn reply_to_system_call(&self, registers: &Registers) -> Option<Answer> {
         let bases = |registers: &Registers| [registers.fs_base, registers.gs_base];
-        let based = self.loaded > GENERAL && bases(registers) != bases(&self.has);
-        if self.loaded < GENERAL || based {
+        if self.known > REPLY_REGISTERS && bases(registers) != bases(&self.has) {
             return None;
         }
         let answer = fault::UnknownSyscall {
@@ -161,10 +232,8 @@ impl Thread {
 
     /// Lets the thread run on with `registers`.
     pub fn resume(&self, registers: &Registers) -> sel4::Result<()> {
-        let mut context = UserContext::default();
-        *context.words_mut() = registers.to_words();
-        self.cap
-            .tcb_write_registers(true, self.changed(registers).max(1), &context)
+        let changed = self.changed(registers).max(1);
+        self.cap.tcb_write_words(true, &words(registers)[..changed])
     }
 
     /// Moves the thread to `space` if it is not there already.

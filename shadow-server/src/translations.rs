@@ -10,7 +10,7 @@
 use x86::{Gpa, Gva};
 
 /// Entries; a page has one place.
-const ENTRIES: usize = 16;
+const ENTRIES: usize = 64;
 
 #[derive(Clone, Copy)]
 struct Entry {

@@ -1,16 +1,18 @@
 //! The guest's vCPUs: state, thread, and what they wait for.
 
-use sel4::fault;
-use shadow_core::{PagingContext, VcpuId};
+use core::cell::Cell;
+
+use sel4::fault::{GENERAL_REGISTERS, REPLY_REGISTERS, UnknownSyscall, VmFault};
+use shadow_core::{Access, PagingContext, VcpuId};
 use system::cspace::ServerSlots;
 use vcpu::{RegisterSet, Registers, VcpuState};
-use x86::Rflags;
+use x86::{Gva, Rflags};
 use zerocopy::FromZeros;
 
 use crate::ahead::NothingAhead;
 use crate::owed::Owed;
 use crate::paging;
-use crate::thread::Thread;
+use crate::thread::{Due, Thread};
 use crate::translations::Translations;
 
 /// A vCPU.
@@ -36,6 +38,20 @@ pub struct Vcpu {
     /// Whether its thread runs with TF set by the server, to come back after
     /// the one instruction that an interrupt shadow covers.
     pub stepping: bool,
+    /// The page fault that it delivered last, until its handler returns.
+    pub faulted: Option<Faulted>,
+}
+
+/// An access that raised a page fault of the guest's own, with all that the
+/// instruction's addresses depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Faulted {
+    /// The address accessed.
+    pub gva: Gva,
+    /// The access.
+    pub access: Access,
+    context: PagingContext,
+    registers: [u64; REPLY_REGISTERS],
 }
 
 /// Notices a vCPU that faults at one instruction and address again and again:
@@ -89,14 +105,43 @@ impl Vcpu {
             watchdog: Watchdog::default(),
             offer: None,
             stepping: false,
+            faulted: None,
         }
     }
 
-    /// Its thread stopped, and its fault message said where.
+    /// Its thread stopped, and its fault message said where; if the kernel tells
+    /// the general registers (edit E11), it takes them back in the reply.
     #[inline]
-    pub fn stopped_at(&mut self, first: [u64; 3]) {
+    pub fn stopped_at(
+        &mut self,
+        first: [u64; 3],
+        general: Option<&[Cell<u64>; GENERAL_REGISTERS]>,
+    ) {
         self.thread.stopped_at(&mut self.registers, first);
+        self.thread.due = Due::Registers(first.len());
+        if let Some(general) = general {
+            self.thread.has_general(&mut self.registers, general);
+            self.thread.due = Due::Registers(REPLY_REGISTERS);
+        }
         self.hide_step();
+    }
+
+    /// Its thread stopped at a page fault.
+    ///
+    /// # Errors
+    /// As the kernel has them, where the message does not tell the registers.
+    pub fn faulted_at(
+        &mut self,
+        fault: &VmFault,
+        general: Option<&[Cell<u64>; GENERAL_REGISTERS]>,
+    ) -> sel4::Result<()> {
+        match (fault.sp_and_flags, general) {
+            (Some([sp, flags]), Some(_)) => {
+                self.stopped_at([fault.ip, sp, flags], general);
+                Ok(())
+            }
+            _ => self.fetch_first(),
+        }
     }
 
     /// Fetches where its thread is; nothing is known of its registers before.
@@ -143,7 +188,7 @@ impl Vcpu {
     }
 
     /// Its thread stopped, and its fault message brought all general registers.
-    pub fn stopped_with(&mut self, fault: &fault::UnknownSyscall) {
+    pub fn stopped_with(&mut self, fault: &UnknownSyscall) {
         self.thread.stopped_with(&mut self.registers, fault);
         self.hide_step();
     }
@@ -152,5 +197,35 @@ impl Vcpu {
     #[inline]
     pub fn context(&self) -> PagingContext {
         paging::context(self.id, self.state)
+    }
+
+    /// Remembers the access of the instruction at which the vCPU is stopped.
+    pub fn remember(&mut self, gva: Gva, access: Access) {
+        self.faulted = self
+            .thread
+            .known_registers(&self.registers)
+            .map(|registers| Faulted {
+                gva,
+                access,
+                context: self.context(),
+                registers: *registers,
+            });
+    }
+
+    /// The access that faulted, if what comes next is that very instruction again:
+    /// in the same address space, with the same registers (its flags do not move
+    /// its operands). Another process may have faulted at the same address.
+    #[inline]
+    pub fn repeats(&mut self) -> Option<Faulted> {
+        let faulted = self.faulted.as_ref()?;
+        if faulted.registers[0] != self.registers.rip {
+            return None;
+        }
+        let registers = self.thread.known_registers(&self.registers)?;
+        let [rip, rsp, _, general @ ..] = &faulted.registers;
+        let same = [*rip, *rsp] == registers[..2]
+            && general[..] == registers[3..]
+            && faulted.context == self.context();
+        if same { self.faulted.take() } else { None }
     }
 }

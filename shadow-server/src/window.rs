@@ -53,16 +53,23 @@ impl Window {
         }
     }
 
+    /// `count` words from the aligned `gpa` on.
+    #[inline]
+    fn words(&self, gpa: Gpa, count: usize) -> Result<&[AtomicU64], OutsideRam> {
+        let length = 8 * count as u64;
+        let address = self.address(gpa, length)?;
+        if !address.is_multiple_of(8) {
+            return Err(OutsideRam { gpa, length });
+        }
+        // SAFETY: as in `word`.
+        Ok(unsafe { core::slice::from_raw_parts(address as *const AtomicU64, count) })
+    }
+
     fn bytes(&self, gpa: Gpa, length: usize) -> Result<&[AtomicU8], OutsideRam> {
         let address = self.address(gpa, length as u64)?;
         // SAFETY: as in `word`; bytes are always aligned.
         Ok(unsafe { core::slice::from_raw_parts(address as *const AtomicU8, length) })
     }
-}
-
-/// The address of word number `word` from `gpa` on. The range was checked.
-const fn at(gpa: Gpa, word: usize) -> Gpa {
-    Gpa::new(gpa.get() + 8 * word as u64)
 }
 
 /// Copies bytes between two places that others may change meanwhile; as many
@@ -89,6 +96,40 @@ impl Window {
     /// [`OutsideRam`] if any byte is not RAM; nothing is copied then.
     pub fn write_shared(&self, gpa: Gpa, area: &[AtomicU8]) -> Result<(), OutsideRam> {
         copy(self.bytes(gpa, area.len())?, area);
+        Ok(())
+    }
+}
+
+/// Bytes that one piece of an unaligned read brings.
+const PIECE: usize = 16;
+
+impl Window {
+    /// The 16 bytes from `gpa` on as one number, out of the words around them;
+    /// zeros behind the end of RAM.
+    #[inline(always)]
+    fn piece(&self, gpa: Gpa) -> u128 {
+        let (inside, first) = (gpa.get() % 8, gpa.get() & !7);
+        let word = |number: u64| {
+            let word = self.load_u64(Gpa::new(first.saturating_add(8 * number)));
+            u128::from(word.unwrap_or(0))
+        };
+        let low = (word(0) | word(1) << 64) >> (8 * inside);
+        if inside == 0 {
+            return low;
+        }
+        low | word(2) << (128 - 8 * inside)
+    }
+
+    /// Reads bytes that are not whole words: instructions above all.
+    #[inline(always)] // most lengths are constants
+    fn read_pieces(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), OutsideRam> {
+        self.address(gpa, bytes.len() as u64)?;
+        for (number, part) in bytes.chunks_mut(PIECE).enumerate() {
+            let piece = self.piece(Gpa::new(gpa.get() + (PIECE * number) as u64));
+            for (to, from) in part.iter_mut().zip(piece.to_le_bytes()) {
+                *to = from;
+            }
+        }
         Ok(())
     }
 }
@@ -132,30 +173,28 @@ impl GuestMemory for Window {
         }
     }
 
+    #[inline(always)] // most lengths are constants
     fn read(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), OutsideRam> {
-        let source = self.bytes(gpa, bytes.len())?;
-        if gpa.get().is_multiple_of(8) && bytes.len().is_multiple_of(8) {
-            for (word, to) in bytes.chunks_exact_mut(8).enumerate() {
-                to.copy_from_slice(&self.load_u64(at(gpa, word))?.to_le_bytes());
-            }
-            return Ok(());
+        if !gpa.get().is_multiple_of(8) || !bytes.len().is_multiple_of(8) {
+            return self.read_pieces(gpa, bytes);
         }
-        for (to, from) in bytes.iter_mut().zip(source) {
-            *to = from.load(Ordering::Relaxed);
+        let words = self.words(gpa, bytes.len() / 8)?;
+        for (to, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+            *to = word.load(Ordering::Relaxed).to_le_bytes();
         }
         Ok(())
     }
 
+    #[inline(always)] // most lengths are constants
     fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), OutsideRam> {
-        let target = self.bytes(gpa, bytes.len())?;
         if gpa.get().is_multiple_of(8) && bytes.len().is_multiple_of(8) {
-            for (word, from) in bytes.as_chunks().0.iter().enumerate() {
-                self.word(at(gpa, word))?
-                    .store(u64::from_le_bytes(*from), Ordering::Relaxed);
+            let words = self.words(gpa, bytes.len() / 8)?;
+            for (word, from) in words.iter().zip(bytes.as_chunks().0) {
+                word.store(u64::from_le_bytes(*from), Ordering::Relaxed);
             }
             return Ok(());
         }
-        for (to, from) in target.iter().zip(bytes) {
+        for (to, from) in self.bytes(gpa, bytes.len())?.iter().zip(bytes) {
             to.store(*from, Ordering::Relaxed);
         }
         Ok(())

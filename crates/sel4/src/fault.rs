@@ -8,6 +8,12 @@
 //! A reply with label 0 resumes the thread. A VM fault is retried, whatever the reply. A
 //! UserException takes RIP, RSP and RFLAGS from a reply of three words, an UnknownSyscall its
 //! registers from a reply of 18; with a shorter reply what is missing stays.
+//!
+//! Umbriel's kernel edit E11 gives more for threads without an IPC buffer: a VM fault tells RSP and
+//! RFLAGS, it and an exception RAX to R15 ([`general_registers`]), and a reply to either sets up to
+//! [`REPLY_REGISTERS`] registers. Messages show by their length whether the kernel does that.
+
+use core::cell::Cell;
 
 use crate::{IpcBuffer, MessageInfo, NUM_FAST_MESSAGE_REGISTERS, RecvWithMRs, Word};
 
@@ -59,14 +65,38 @@ pub struct VmFault {
     /// 4 instruction fetch (only where the kernel enables SMEP; else an instruction fetch is a
     /// fault with `addr == ip`).
     pub fsr: Word,
+    /// RSP and RFLAGS, if the kernel tells them.
+    pub sp_and_flags: Option<[Word; 2]>,
 }
 
-impl VmFault {
-    /// Decodes the four registers of the message.
-    #[inline]
-    pub const fn from_registers([ip, addr, _prefetch, fsr]: [Word; 4]) -> Self {
-        Self { ip, addr, fsr }
-    }
+/// General registers in the message of a fault: RAX RBX RCX RDX RSI RDI RBP R8 to R15, as in
+/// [`UserContext`](crate::UserContext).
+pub const GENERAL_REGISTERS: usize = 15;
+
+/// Registers that a reply sets at most: RIP, RSP, RFLAGS and the general ones.
+pub const REPLY_REGISTERS: usize = 3 + GENERAL_REGISTERS;
+
+/// Words of a VM fault's message before the general registers.
+const VM_FAULT: usize = 6;
+
+/// Words of an exception's message before the general registers.
+const EXCEPTION: usize = 5;
+
+/// The general registers in the message of an exception or a VM fault, if it has them. They stay
+/// until the next invocation.
+#[inline]
+pub fn general_registers(
+    message: &RecvWithMRs,
+    buffer: IpcBuffer,
+) -> Option<&'static [Cell<Word>; GENERAL_REGISTERS]> {
+    let first = match message.info.label() {
+        label::USER_EXCEPTION => EXCEPTION,
+        label::VM => VM_FAULT,
+        _ => return None,
+    };
+    let carried = message.info.length() >= first + GENERAL_REGISTERS;
+    let registers = buffer.msg_regs().get(first..)?.first_chunk()?;
+    carried.then_some(registers)
 }
 
 /// A processor exception.
@@ -236,7 +266,15 @@ impl Fault {
         let [first, second, third, fourth] = message.msg;
         Some(match message.info.label() {
             label::NULL => Self::NullFault,
-            label::VM => Self::VmFault(VmFault::from_registers(message.msg)),
+            label::VM => Self::VmFault(VmFault {
+                ip: first,
+                addr: second,
+                fsr: fourth,
+                sp_and_flags: (message.info.length() >= VM_FAULT).then(|| {
+                    let registers = buffer.msg_regs();
+                    [registers[4].get(), registers[5].get()]
+                }),
+            }),
             label::CAP => Self::CapFault(CapFault {
                 ip: first,
                 addr: second,
@@ -244,9 +282,7 @@ impl Fault {
                 lookup_failure_type: fourth,
             }),
             label::USER_EXCEPTION => {
-                let mut code = [0];
-                buffer.copy_msg_regs(NUM_FAST_MESSAGE_REGISTERS, &mut code);
-                let [code] = code;
+                let code = buffer.msg_regs()[NUM_FAST_MESSAGE_REGISTERS].get();
                 Self::UserException(UserException {
                     ip: first,
                     sp: second,
@@ -298,6 +334,18 @@ mod tests {
     use super::*;
     use crate::ipc_buffer;
 
+    #[test]
+    fn general_registers_of_exceptions() {
+        let seen = |label, length| {
+            general_registers(&message(label, length), ipc_buffer())
+                .map(|registers| (registers[0].get(), registers[14].get()))
+        };
+        assert_eq!(seen(3, 20), Some((105, 119)));
+        assert_eq!(seen(5, 21), Some((106, 120)));
+        assert_eq!((seen(3, 5), seen(5, 6)), (None, None));
+        assert_eq!(seen(2, 20), None);
+    }
+
     fn message(label: Word, length: usize) -> RecvWithMRs {
         for (index, register) in ipc_buffer().msg_regs().iter().enumerate() {
             register.set(index as Word + 100);
@@ -317,9 +365,14 @@ mod tests {
             Some(Fault::VmFault(VmFault {
                 ip: 1,
                 addr: 2,
-                fsr: 4
+                fsr: 4,
+                sp_and_flags: None,
             }))
         );
+        let Some(Fault::VmFault(long)) = decode(5, 6) else {
+            panic!("a VM fault");
+        };
+        assert_eq!(long.sp_and_flags, Some([104, 105]));
         assert_eq!(
             decode(3, 5),
             Some(Fault::UserException(UserException {

@@ -89,8 +89,10 @@ impl IpcBuffer {
     }
 
     /// Copies message registers `first..` into `words`, as many as exist and fit.
+    #[inline]
     pub fn copy_msg_regs(self, first: usize, words: &mut [Word]) {
-        for (word, register) in words.iter_mut().zip(self.0.msg.iter().skip(first)) {
+        let registers = self.0.msg.get(first..).unwrap_or_default();
+        for (word, register) in words.iter_mut().zip(registers) {
             *word = register.get();
         }
     }

@@ -118,7 +118,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Handles a page fault that a vCPU took in its active space: fills the
     /// shadow if the guest's tables allow the access, and says else what the
     /// guest gets. Sets A and D in the guest's tables as hardware does.
-    #[inline]
+    #[inline(always)] // its first round is the fault path
     pub fn handle_fault(
         &mut self,
         cpu: &PagingContext,
@@ -177,7 +177,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Makes the shadow agree with a walk; `None` if something changed that
     /// asks for another one.
-    #[inline]
+    #[inline(always)] // as the round that it ends
     #[expect(clippy::too_many_arguments, reason = "the parts of one fault")]
     fn apply<C: Mappings>(
         &mut self,

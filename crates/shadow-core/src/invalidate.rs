@@ -163,13 +163,14 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         caps: &mut impl Mappings,
     ) -> Result<(), MapError> {
         self.counters.invlpg += 1;
-        let memory = self.policy.derive.then_some(memory);
-        self.drop_in_all_views(cpu.root, gva, memory, caps)
+        let derive = self.policy.derive;
+        self.invalidate_in_all_views(cpu.root, gva, derive, memory, caps)
             .map(|_| ())
     }
 
     /// To be called before #PF at `gva` is delivered: the fault itself
     /// invalidates what the TLB held for the address (SDM vol. 3A, §4.10.4.1).
+    /// What the tables give still stays, as after a write to a page without W.
     ///
     /// # Errors
     /// [`MapError`] as for [`Self::invlpg`].
@@ -183,42 +184,40 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if self.policy.has(Defect::FaultKeepsLeaf) {
             return Ok(());
         }
-        let none = Some(memory).filter(|_| false);
-        let dropped = self.drop_in_all_views(cpu.root, gva, none, caps)?;
+        let dropped = self.invalidate_in_all_views(cpu.root, gva, false, memory, caps)?;
         self.counters.pf_zap += u64::from(dropped);
         Ok(())
     }
 
-    fn drop_in_all_views(
+    fn invalidate_in_all_views(
         &mut self,
         root: Gfn,
         gva: Gva,
-        memory: Option<&impl GuestMemory>,
+        derive: bool,
+        memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<bool, MapError> {
         if !gva.is_canonical() {
             return Ok(false);
         }
         let mut dropped = false;
-        for space in self.spaces.ids() {
-            let key = self.spaces.key(space);
+        for space in self.spaces.views(root).into_iter().flatten() {
             if self.policy.has(Defect::OneViewInvalidated) && !self.spaces.is_active(space) {
                 continue;
             }
-            if key != SpaceKey::NONE && key.root() == root {
-                dropped |= self.drop_address(space, gva, memory, caps)?;
-            }
+            dropped |= self.invalidate_address(space, gva, derive, memory, caps)?;
         }
         Ok(dropped)
     }
 
-    /// Drops what `space` holds for `gva`, or, with `memory`, makes it what a walk
-    /// gives now; `true` if there was anything.
-    fn drop_address(
+    /// Drops what `space` holds for `gva` unless a walk gives it now, or, with
+    /// `derive`, maps what the walk gives; `true` if there was anything.
+    fn invalidate_address(
         &mut self,
         space: SpaceId,
         gva: Gva,
-        memory: Option<&impl GuestMemory>,
+        derive: bool,
+        memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<bool, MapError> {
         let Some(pdpt) = self.tables.child(Level::L4, space.0, Level::L4.index(gva)) else {
@@ -244,9 +243,6 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             self.empty_table(table, caps)?;
             return Ok(true);
         }
-        match memory {
-            Some(memory) => self.refresh_leaf(table, Level::L1.index(gva), memory, caps),
-            None => self.drop_leaf(table, Level::L1.index(gva), caps),
-        }
+        self.refresh_leaf(table, Level::L1.index(gva), derive, memory, caps)
     }
 }

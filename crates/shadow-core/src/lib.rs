@@ -38,6 +38,7 @@ mod frames;
 mod instances;
 mod invalidate;
 mod leaf;
+mod lookup;
 mod mappings;
 mod mmu;
 mod origin;

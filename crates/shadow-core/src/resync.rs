@@ -369,12 +369,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         Ok(mapped)
     }
 
-    /// Makes the leaf at `slot` what a walk gives now, or drops it; `true` if
-    /// there was one.
+    /// Drops the leaf at `slot` unless a walk gives its frame now; with `derive`
+    /// what the walk gives takes its place. `true` if there was one.
     pub(crate) fn refresh_leaf(
         &mut self,
         table: u16,
         slot: usize,
+        derive: bool,
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> Result<bool, MapError> {
@@ -390,7 +391,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             .filter(|walk| walk.gfn.get() == u64::from(self.copies.frame(leaf.copy())));
         let Some(walk) = walk else {
             self.drop_leaf(table, slot, caps)?;
-            self.derive(table, slot, memory, caps)?;
+            if derive {
+                self.derive(table, slot, memory, caps)?;
+            }
             return Ok(true);
         };
         // The same frame: only rights may have changed.

@@ -52,7 +52,19 @@ pub(crate) struct Spaces<'a> {
     records: &'a mut [SpaceRecord],
     active: [Option<SpaceId>; MAX_VCPUS],
     clock: u64,
+    /// Where a key was found last, by its low bits.
+    hints: [SpaceId; HINTS],
+    /// The root whose views were asked for last, and those; forgotten when a
+    /// space changes hands.
+    viewed: Option<(Gfn, Views)>,
 }
+
+/// Hints to where a key is. A power of two; the kernel and user views of a few
+/// roots are what a guest changes between.
+const HINTS: usize = 16;
+
+/// The spaces of one root, at most one for each view.
+pub(crate) type Views = [Option<SpaceId>; 3];
 
 impl<'a> Spaces<'a> {
     pub(crate) fn new(records: &'a mut [SpaceRecord]) -> Self {
@@ -64,6 +76,8 @@ impl<'a> Spaces<'a> {
             records,
             active: [None; MAX_VCPUS],
             clock: 0,
+            hints: [SpaceId(0); HINTS],
+            viewed: None,
         }
     }
 
@@ -100,8 +114,35 @@ impl<'a> Spaces<'a> {
         }
     }
 
-    pub(crate) fn find(&self, key: SpaceKey) -> Option<SpaceId> {
-        self.ids().find(|&space| self.key(space) == key)
+    pub(crate) fn find(&mut self, key: SpaceKey) -> Option<SpaceId> {
+        let hint = (key.0 ^ key.0 >> 4) as usize % HINTS;
+        if self.key(self.hints[hint]) != key {
+            self.hints[hint] = self.ids().find(|&space| self.key(space) == key)?;
+        }
+        Some(self.hints[hint])
+    }
+
+    /// The spaces of `root`.
+    pub(crate) fn views(&mut self, root: Gfn) -> Views {
+        match self.viewed {
+            Some((viewed, views)) if viewed == root => views,
+            _ => self.look_for_views(root),
+        }
+    }
+
+    #[cold]
+    fn look_for_views(&mut self, root: Gfn) -> Views {
+        let mut views = [None; 3];
+        for space in self.ids() {
+            let key = self.key(space);
+            if key.root() == root
+                && let Some(view) = key.view()
+            {
+                views[view as usize] = Some(space);
+            }
+        }
+        self.viewed = Some((root, views));
+        views
     }
 
     /// The space that no vCPU runs in and that was activated longest ago.
@@ -113,6 +154,7 @@ impl<'a> Spaces<'a> {
 
     pub(crate) fn set_key(&mut self, space: SpaceId, key: SpaceKey) {
         self.records[space.index()].key = key.0;
+        self.viewed = None;
     }
 }
 

@@ -230,11 +230,15 @@ fn fetch(
     let rip = Gva::new(registers.rip);
     let access = Access::fetch(state.privilege());
     let mut bytes = [0; MAX_LENGTH];
-    let in_page = (PAGE_SIZE - rip.page_offset()).min(MAX_LENGTH as u64) as usize;
-    let (first, rest) = bytes.split_at_mut(in_page);
+    let in_page = (PAGE_SIZE - rip.page_offset()) as usize;
     if !rip.is_canonical() {
         return Err(Fault::GENERAL_PROTECTION);
     }
+    if in_page >= MAX_LENGTH {
+        machine.fetch(rip, &mut bytes, access)?;
+        return Ok(decode::decode(&bytes));
+    }
+    let (first, rest) = bytes.split_at_mut(in_page);
     machine.fetch(rip, first, access)?;
     let decoded = decode::decode(first);
     if decoded != Err(DecodeError::Truncated) || rest.is_empty() {

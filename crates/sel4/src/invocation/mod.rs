@@ -41,13 +41,10 @@ fn invoke<const CAPS: usize, const ARGS: usize>(
     for (register, cap) in ipc_buffer().caps_or_badges().iter().zip(caps) {
         register.set(cap.bits());
     }
-    for (register, arg) in ipc_buffer()
-        .msg_regs()
-        .iter()
-        .zip(args)
-        .skip(NUM_FAST_MESSAGE_REGISTERS)
-    {
-        register.set(arg);
+    let rest = args.get(NUM_FAST_MESSAGE_REGISTERS..).unwrap_or_default();
+    let registers = &ipc_buffer().msg_regs()[NUM_FAST_MESSAGE_REGISTERS..];
+    for (register, arg) in registers.iter().zip(rest) {
+        register.set(*arg);
     }
     call(service, label, MessageInfo::new(label, 0, CAPS, ARGS), mrs)
 }

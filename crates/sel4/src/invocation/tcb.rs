@@ -209,13 +209,25 @@ impl cap::Tcb {
         count: usize,
         context: &mut UserContext,
     ) -> Result<()> {
-        let args = [suspend.into(), count as Word];
+        match context.words_mut().get_mut(..count) {
+            Some(words) => self.tcb_read_words(suspend, words),
+            None => Err(crate::Error::RangeError),
+        }
+    }
+
+    /// Reads as many registers as `words` takes, in the order of [`UserContext`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`tcb_read_registers_into`](Self::tcb_read_registers_into).
+    #[inline]
+    pub fn tcb_read_words(self, suspend: bool, words: &mut [Word]) -> Result<()> {
+        let args = [suspend.into(), words.len() as Word];
         let fast = invoke(self.cptr(), label::TCB_READ_REGISTERS, [], args)?;
-        let words = context.words_mut();
-        for (word, register) in words.iter_mut().zip(fast).take(count) {
+        for (word, register) in words.iter_mut().zip(fast) {
             *word = register;
         }
-        let rest = words.get_mut(fast.len()..count).unwrap_or_default();
+        let rest = words.get_mut(fast.len()..).unwrap_or_default();
         ipc_buffer().copy_msg_regs(fast.len(), rest);
         Ok(())
     }
@@ -256,11 +268,25 @@ impl cap::Tcb {
         count: usize,
         context: &UserContext,
     ) -> Result<()> {
-        let count = count.min(UserContext::WORDS);
         let words = context.words();
-        let mrs = [resume.into(), count as Word, words[0], words[1]];
-        let rest = words.get(2..count).unwrap_or_default();
-        for (register, word) in ipc_buffer().msg_regs().iter().skip(mrs.len()).zip(rest) {
+        self.tcb_write_words(resume, words.get(..count).unwrap_or(words))
+    }
+
+    /// Writes as many registers as `words` has (at most [`UserContext::WORDS`]; more is cut), in
+    /// the order of [`UserContext`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`tcb_write_registers`](Self::tcb_write_registers).
+    #[inline]
+    pub fn tcb_write_words(self, resume: bool, words: &[Word]) -> Result<()> {
+        let words = words.get(..UserContext::WORDS).unwrap_or(words);
+        let count = words.len();
+        let word = |index| words.get(index).copied().unwrap_or_default();
+        let mrs = [resume.into(), count as Word, word(0), word(1)];
+        let rest = words.get(2..).unwrap_or_default();
+        let registers = ipc_buffer().msg_regs().get(mrs.len()..).unwrap_or_default();
+        for (register, word) in registers.iter().zip(rest) {
             register.set(*word);
         }
         let label = label::TCB_WRITE_REGISTERS;

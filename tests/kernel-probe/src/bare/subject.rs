@@ -6,8 +6,8 @@
 
 use sel4::fault::UserException;
 use sel4::{
-    CPtr, Fault, ObjectBlueprint, RecvWithMRs, SchedParams, TcbConfiguration, UserContext, cap,
-    init_thread, ipc_buffer,
+    CPtr, Fault, MessageInfo, ObjectBlueprint, RecvWithMRs, SchedParams, TcbConfiguration,
+    UserContext, cap, init_thread, ipc_buffer,
 };
 
 use crate::bare::lab::Lab;
@@ -96,6 +96,16 @@ impl Subject {
     /// Waits for the next fault.
     pub fn next(&self) -> Outcome {
         self.outcome(&self.faults.recv_with_mrs())
+    }
+
+    /// Waits for the message of the next fault.
+    pub fn wait(&self) -> RecvWithMRs {
+        self.faults.recv_with_mrs()
+    }
+
+    /// Replies to a fault, and waits for the message of the next.
+    pub fn answer(&self, info: MessageInfo, registers: [u64; 4]) -> RecvWithMRs {
+        self.faults.reply_recv_with_mrs(info, registers)
     }
 
     /// Replies to an exception with its instruction pointer, stack pointer and

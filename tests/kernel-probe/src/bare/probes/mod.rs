@@ -9,6 +9,7 @@ mod e07_canonical;
 mod e08_guest_syscalls;
 mod e09_user_flags;
 mod e10_umip;
+mod e11_registers;
 
 use crate::bare::lab::Lab;
 use crate::bare::verdict::Verdict;
@@ -18,7 +19,7 @@ pub type Probe = fn(&mut Lab) -> Verdict;
 
 /// The probes. E3 cannot be seen from here; the host side reads it off the image.
 /// E4 comes last, since a kernel without it stops.
-pub const ALL: [(&str, Probe); 9] = [
+pub const ALL: [(&str, Probe); 10] = [
     ("E1", |lab| e01_unmap::probe(lab).into()),
     ("E2", |lab| e02_fault_address::probe(lab).into()),
     ("E5", |lab| e05_syscall_registers::probe(lab).into()),
@@ -27,5 +28,6 @@ pub const ALL: [(&str, Probe); 9] = [
     ("E8", |lab| e08_guest_syscalls::probe(lab).into()),
     ("E9", |lab| e09_user_flags::probe(lab).into()),
     ("E10", e10_umip::probe),
+    ("E11", |lab| e11_registers::probe(lab).into()),
     ("E4", |lab| e04_flags::probe(lab).into()),
 ];
