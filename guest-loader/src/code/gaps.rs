@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use iced_x86::{Instruction, Mnemonic};
+use iced_x86::Instruction;
 
 use super::Code;
 use super::marks::PERHAPS;
@@ -109,11 +109,7 @@ fn piece(code: &mut Code<'_>, region: usize, start: usize, end: usize) -> Vec<Do
         Reason::Mixed
     };
     let mut doubts = Vec::new();
-    // Breakpoints here are padding.
-    for instruction in found
-        .iter()
-        .filter(|found| found.mnemonic() != Mnemonic::Int3)
-    {
+    for instruction in &found {
         code.marks[region].add((instruction.ip() - base) as usize, 1, PERHAPS);
         if Nature::of(instruction).is_silent() {
             let address = instruction.ip();

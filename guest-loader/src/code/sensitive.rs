@@ -63,7 +63,9 @@ impl Nature {
                 Self::Silent("no trap where the selector is valid at CPL 3")
             }
             M::Int => of_interrupt(instruction.immediate8()),
-            M::Int1 | M::Int3 => Self::Exception,
+            // Not INT3: it does the same at every CPL, and fills the space
+            // between functions.
+            M::Int1 => Self::Exception,
             M::Syscall => Self::SystemCall,
             M::Rdtsc => Self::Harmless("the machine's time-stamp counter"),
             M::Rdtscp => {
@@ -210,10 +212,12 @@ mod tests {
         }
         assert_eq!(nature(&[0x0f, 0x05]), Nature::SystemCall);
         assert_eq!(nature(&[0xcd, 0x9e]), Nature::SystemCall);
-        assert_eq!(nature(&[0xcc]), Nature::Exception);
+        assert_eq!(nature(&[0xf1]), Nature::Exception);
+        assert_eq!(nature(&[0xcd, 3]), Nature::Exception);
         assert_eq!(nature(&[0x0f, 0x01, 0xd0]), Nature::Undefined);
         for bytes in [
             &[0x90][..],
+            &[0xcc],
             &[0x48, 0x89, 0xc3],
             &[0x50],
             &[0xe8, 0, 0, 0, 0],

@@ -250,9 +250,9 @@ fn placing_brings_the_side_table_along() {
 
 #[test]
 fn inspection_tells_every_fate() {
-    // cli; mov cr3, rax; rdtsc; xgetbv; int3; ret; then a doubt
+    // cli; mov cr3, rax; rdtsc; xgetbv; int1; ret; then a doubt
     let code = [
-        0xfa, 0x0f, 0x22, 0xd8, 0x0f, 0x31, 0x0f, 0x01, 0xd0, 0xcc, 0xc3, 0x8e, 0xd8,
+        0xfa, 0x0f, 0x22, 0xd8, 0x0f, 0x31, 0x0f, 0x01, 0xd0, 0xf1, 0xc3, 0x8e, 0xd8,
     ];
     let inspection = inspected(&image(&code).symbol(FUNCTION, BASE, 11));
     let told: Vec<_> = inspection
@@ -271,7 +271,7 @@ fn inspection_tells_every_fate() {
                 "runs natively: the machine's time-stamp counter".to_owned()
             ),
             ("xgetbv", "raises #UD".to_owned()),
-            ("int3", "raises its exception".to_owned()),
+            ("int1", "raises its exception".to_owned()),
             ("mov ds, ax", doubt.to_owned()),
         ]
     );
