@@ -9,7 +9,7 @@ use protocol::request::{Offer, Request};
 use protocol::startup::Startup;
 use sel4::runtime::StartupPage;
 use sel4::{Fault, RecvWithMRs, cap, fault, ipc_buffer};
-use shadow_core::{Access, FaultOutcome, Policy, ShadowMmu, Storage, Trace, VcpuId};
+use shadow_core::{Access, AuditCursor, FaultOutcome, Policy, ShadowMmu, Storage, Trace, VcpuId};
 use system::address_map::MAX_VCPUS;
 use system::cspace;
 use vcpu::{Outcome, RegisterSet, Registers, Trap, TripleFault, VcpuState};
@@ -49,6 +49,8 @@ pub(crate) struct Server {
     pub(crate) taken: Taken,
     /// Priority of the guest's threads.
     pub(crate) priority: u8,
+    /// Records of the shadow MMU to check after each message, and the next one.
+    audit: (u32, AuditCursor),
     /// What is done in parts: at most one of each vCPU, and one of the vmm.
     work: Deque<Work, { MAX_VCPUS + 1 }>,
 }
@@ -94,6 +96,7 @@ fn main(page: StartupPage) -> ! {
         input: false,
         taken: Taken::default(),
         priority: startup.priority as u8,
+        audit: (startup.audit, AuditCursor::default()),
         work: Deque::new(),
     };
     server.start(startup);
@@ -162,6 +165,26 @@ impl Server {
                 }
                 None => Next::Receive,
             };
+            if self.audit.0 != 0 {
+                self.audit();
+            }
+        }
+    }
+
+    /// Checks some records of the shadow MMU; one that is wrong is a defect, and
+    /// nothing that follows could be trusted.
+    #[cold]
+    fn audit(&mut self) {
+        let mut owed = self.vcpus.iter().map(|vcpu| &vcpu.owed);
+        if !self.work.is_empty() || owed.any(|owed| !owed.is_settled()) {
+            return;
+        }
+        let (units, cursor) = &mut self.audit;
+        let Paging { mmu, memory, .. } = &self.paging;
+        match mmu.audit_some(cursor, *units, memory) {
+            Ok(true) => process::count(Counter::AuditPasses),
+            Ok(false) => {}
+            Err(violation) => panic!("audit of the shadow MMU: {violation}"),
         }
     }
 

@@ -78,6 +78,8 @@ counters! {
         NoProgress = "no_progress",
         /// Parts of requests that were too long to be done at once.
         Parts = "parts",
+        /// Times that all records of the shadow MMU were checked once more.
+        AuditPasses = "audit_passes",
         /// seL4 invocations on frames and paging objects.
         Invocations = "invocations",
     }

@@ -1,14 +1,19 @@
 //! Checks of the invariants S1–S17 over all records.
+//!
+//! An audit is a walk over *units* (a frame, an extra copy, a shadow table, a
+//! list, a space), each checked by itself, so that a running system can check a
+//! few at a time ([`ShadowMmu::audit_some`]) while records change in between.
+//! What is checked for one shadow table is in `audit_table.rs`.
 
-use x86::{Gfn, GuestMemory, Gva, Level};
+use core::fmt;
 
-use crate::context::View;
+use x86::{GuestMemory, Gva, Level};
+
 use crate::copies::{Claim, MAX_COPIES_PER_FRAME};
-use crate::frames::{FrameKind, HostMap, Tracking};
+use crate::frames::Tracking;
 use crate::instances::LastPath;
-use crate::mappings::SpaceId;
-use crate::mmu::{LiveLeaf, ShadowMmu};
-use crate::origin::Rights;
+use crate::mappings::{CopyId, SpaceId};
+use crate::mmu::ShadowMmu;
 use crate::spaces::SpaceKey;
 use crate::tables::TableState;
 use crate::tracking::{Listed, TableRef};
@@ -70,7 +75,17 @@ pub struct Violation {
     pub place: u64,
 }
 
-fn check(holds: bool, invariant: Invariant, place: impl Into<u64>) -> Result<(), Violation> {
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} does not hold at {:#x}", self.invariant, self.place)
+    }
+}
+
+pub(crate) fn check(
+    holds: bool,
+    invariant: Invariant,
+    place: impl Into<u64>,
+) -> Result<(), Violation> {
     if holds {
         Ok(())
     } else {
@@ -81,304 +96,224 @@ fn check(holds: bool, invariant: Invariant, place: impl Into<u64>) -> Result<(),
     }
 }
 
-const BELOW_ROOT: [Level; 3] = [Level::L1, Level::L2, Level::L3];
+const ALL_LEVELS: [Level; 4] = [Level::L1, Level::L2, Level::L3, Level::L4];
+
+/// What an audit looks at by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Frame(u32),
+    Extra(u32),
+    Table(Level, u16),
+    FreeCopies,
+    /// Tables of a level that are not linked.
+    Unlinked(Level),
+    Space(u16),
+    LastPath,
+}
+
+/// How far an audit has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditCursor(u64);
 
 impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
-    /// Checks every invariant over all records; linear in their number.
+    /// Checks every invariant but S16 over all records; linear in their number.
     ///
     /// # Errors
     /// The first [`Violation`] found.
     pub fn audit(&self) -> Result<(), Violation> {
-        self.audit_leaves()?;
-        self.audit_copies()?;
-        self.audit_tables()?;
-        self.audit_lists()?;
-        self.audit_tracking()?;
-        self.audit_spaces()
-    }
-
-    fn audit_tracking(&self) -> Result<(), Violation> {
-        let mut on_lists = 0;
-        for frame in 0..self.frames.len() as u32 {
-            let mut instances = 0;
-            for TableRef { level, index } in self.tables.instances(&self.frames, frame) {
-                instances += 1;
-                let origin = self.tables.origin(level, index);
-                let belongs = self.tables.listed_as(level, index) == Listed::ByFrame
-                    && self.tables.state(level, index) == TableState::Linked
-                    && origin.table_frame(&self.frames) == Some(frame);
-                check(belongs, Invariant::S13, frame)?;
-            }
-            on_lists += instances;
-            let plain = self.frames.tracking(frame) == Tracking::Plain;
-            check(plain == (instances == 0), Invariant::S13, frame)?;
-            if let Some(page) = self.frames.out_of_sync_page(frame) {
-                let at_home = self.oos.occupant(&self.frames, page) == Some(frame);
-                check(at_home, Invariant::S15, frame)?;
-            }
+        let units = (0..).map_while(|number| self.unit(number));
+        for unit in units {
+            self.audit_unit(unit)?;
         }
-        let all = [Level::L1, Level::L2, Level::L3, Level::L4];
-        let listed = all.into_iter().flat_map(|level| {
-            (0..self.tables.count(level) as u16)
-                .filter(move |&index| self.tables.listed_as(level, index) == Listed::ByFrame)
-        });
-        check(listed.count() == on_lists, Invariant::S13, on_lists as u64)
+        Ok(())
     }
 
-    /// S14 for one leaf.
-    fn audit_writable(&self, leaf: &LiveLeaf) -> Result<(), Violation> {
-        let frame = leaf.gfn.get() as u32;
-        let allowed = match self.frames.tracking(frame) {
-            Tracking::Plain => true,
-            Tracking::Synced => false,
-            Tracking::OutOfSync => self.frames.out_of_sync_page(frame).is_some_and(|page| {
-                let place = Claim::new(leaf.space, leaf.gva);
-                self.oos.fixups(page).contains(&place)
-            }),
-        };
-        check(!leaf.writable || allowed, Invariant::S14, frame)
-    }
-
-    /// Checks S16 over all tracked tables; linear in the entries in use.
+    /// Checks S16 over all shadow tables; linear in the entries in use.
     ///
     /// # Errors
     /// The first [`Violation`] found; its place is the guest table's frame.
     pub fn audit_contents(&self, memory: &impl GuestMemory) -> Result<(), Violation> {
-        for frame in 0..self.frames.len() as u32 {
-            // A and D of a table in read-only memory count as set.
-            if self.frames.kind(Gfn::new(frame.into())) == FrameKind::ReadOnly {
+        for level in ALL_LEVELS {
+            for index in 0..self.tables.count(level) as u16 {
+                self.audit_entries(TableRef::new(level, index), memory)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the next `units`, in turn and over and over; `true` when all have
+    /// been looked at once more. Not to be called while a request has more to do
+    /// ([`crate::MapError::AGAIN`]), for then S16 need not hold.
+    ///
+    /// # Errors
+    /// The first [`Violation`] found.
+    pub fn audit_some(
+        &self,
+        cursor: &mut AuditCursor,
+        units: u32,
+        memory: &impl GuestMemory,
+    ) -> Result<bool, Violation> {
+        for _ in 0..units {
+            let Some(unit) = self.unit(cursor.0) else {
+                *cursor = AuditCursor::default();
+                return Ok(true);
+            };
+            self.audit_unit(unit)?;
+            if let Unit::Table(level, index) = unit {
+                self.audit_entries(TableRef::new(level, index), memory)?;
+            }
+            cursor.0 += 1;
+        }
+        Ok(false)
+    }
+
+    fn extras(&self) -> usize {
+        self.copies.count() - self.frames.len()
+    }
+
+    /// Unit number `number`; `None` past the last.
+    fn unit(&self, number: u64) -> Option<Unit> {
+        let mut left = number;
+        let mut within = |count: usize| {
+            let inside = (left < count as u64).then_some(left);
+            left = left.saturating_sub(count as u64);
+            inside
+        };
+        if let Some(frame) = within(self.frames.len()) {
+            return Some(Unit::Frame(frame as u32));
+        }
+        if let Some(extra) = within(self.extras()) {
+            return Some(Unit::Extra(extra as u32));
+        }
+        for level in ALL_LEVELS {
+            if let Some(index) = within(self.tables.count(level)) {
+                return Some(Unit::Table(level, index as u16));
+            }
+        }
+        if let Some(space) = within(self.tables.count(Level::L4)) {
+            return Some(Unit::Space(space as u16));
+        }
+        const LAST: [Unit; 5] = [
+            Unit::FreeCopies,
+            Unit::Unlinked(Level::L1),
+            Unit::Unlinked(Level::L2),
+            Unit::Unlinked(Level::L3),
+            Unit::LastPath,
+        ];
+        LAST.get(left as usize).copied()
+    }
+
+    fn audit_unit(&self, unit: Unit) -> Result<(), Violation> {
+        match unit {
+            Unit::Frame(frame) => {
+                self.audit_copies_of(frame)?;
+                self.audit_tracking(frame)
+            }
+            Unit::Extra(extra) => self.audit_extra(CopyId(self.frames.len() as u32 + extra)),
+            Unit::Table(level, index) => self.audit_table(TableRef::new(level, index)),
+            Unit::FreeCopies => self.audit_free_copies(),
+            Unit::Unlinked(level) => self.audit_unlinked(level),
+            Unit::Space(space) => self.audit_space(SpaceId(space)),
+            Unit::LastPath => self.audit_last_path(),
+        }
+    }
+
+    /// S13 and S15 for one frame.
+    fn audit_tracking(&self, frame: u32) -> Result<(), Violation> {
+        let mut instances = 0;
+        for TableRef { level, index } in self.tables.instances(&self.frames, frame) {
+            instances += 1;
+            let belongs = self.tables.listed_as(level, index) == Listed::ByFrame
+                && self.tables.origin(level, index).table_frame(&self.frames) == Some(frame);
+            check(belongs, Invariant::S13, frame)?;
+        }
+        let plain = self.frames.tracking(frame) == Tracking::Plain;
+        check(plain == (instances == 0), Invariant::S13, frame)?;
+        match self.frames.out_of_sync_page(frame) {
+            None => Ok(()),
+            Some(page) => {
+                let at_home = self.oos.occupant(&self.frames, page) == Some(frame);
+                check(at_home, Invariant::S15, frame)
+            }
+        }
+    }
+
+    /// S2, S3 and S12 for one frame's chain.
+    fn audit_copies_of(&self, frame: u32) -> Result<(), Violation> {
+        let count = self.frames.record(frame).extra_count;
+        let chain = || self.copies.of_frame(&self.frames, frame);
+        let length_ok = count < MAX_COPIES_PER_FRAME && chain().count() == usize::from(count) + 1;
+        check(length_ok, Invariant::S3, frame)?;
+        for (position, copy) in chain().enumerate() {
+            let own =
+                self.copies.frame(copy) == frame && self.copies.is_spare(copy) == (position == 0);
+            check(own, Invariant::S3, copy.0)?;
+            let claim = self.copies.claim(copy);
+            if claim == Claim::NONE {
                 continue;
             }
-            let page = self.frames.out_of_sync_page(frame);
-            for table in self.tables.instances(&self.frames, frame) {
-                for slot in self.tables.present_slots(table.level, table.index) {
-                    let settled = page.is_none_or(|page| {
-                        let live = self.live_entry(table, slot, memory).bits();
-                        self.oos.is_settled(page, slot, live)
-                    });
-                    let right = !settled || self.is_right(table, slot, memory);
-                    check(right, Invariant::S16, frame)?;
-                }
-            }
+            check(!self.copies.is_empty(copy), Invariant::S12, copy.0)?;
+            let mut others = chain().skip(position + 1);
+            let twin = others.any(|other| self.copies.claim(other) == claim);
+            let real = claim.space().index() < self.tables.count(Level::L4);
+            check(!twin && real, Invariant::S2, copy.0)?;
         }
         Ok(())
     }
 
-    fn audit_leaves(&self) -> Result<(), Violation> {
-        for leaf in self.live_leaves() {
-            let copy = leaf.copy;
-            let place = Claim::new(leaf.space, leaf.gva);
-            let at_home = !self.copies.is_empty(copy) && self.copies.claim(copy) == place;
-            check(at_home, Invariant::S1, copy.0)?;
-            let slot = self.copies.live_slot(&self.tables, copy);
-            check(
-                slot == Some(Level::L1.index(leaf.gva)),
-                Invariant::S1,
-                copy.0,
-            )?;
-            self.audit_writable(&leaf)?;
-            let kind = self.frames.kind(leaf.gfn);
-            check(kind != FrameKind::NotRam, Invariant::S7, leaf.gfn.get())?;
-            check(
-                !leaf.writable || kind == FrameKind::Ram,
-                Invariant::S7,
-                leaf.gfn.get(),
-            )?;
-            self.audit_leaf_path(
-                self.copies.table(copy),
-                Level::L1.index(leaf.gva),
-                leaf.gfn,
-                leaf.writable,
-            )?;
-        }
-        Ok(())
+    /// S3 for one extra slot: in its frame's chain, or without a cap.
+    fn audit_extra(&self, copy: CopyId) -> Result<(), Violation> {
+        let mut chain = self.copies.of_frame(&self.frames, self.copies.frame(copy));
+        let chained = chain.any(|other| other == copy);
+        check(chained != self.copies.is_empty(copy), Invariant::S3, copy.0)
     }
 
-    /// S8 and S9 for one leaf.
-    fn audit_leaf_path(
-        &self,
-        table: u16,
-        slot: usize,
-        gfn: Gfn,
-        writable: bool,
-    ) -> Result<(), Violation> {
-        let origin = self.tables.origin(Level::L1, table);
-        let view = self.spaces.key(self.tables.space(Level::L1, table)).view();
-        let user_ok = view != Some(View::User) || origin.rights().contains(Rights::USER);
-        let write_ok =
-            !writable || view == Some(View::KernelWp0) || origin.rights().contains(Rights::WRITE);
-        check(view.is_some() && user_ok && write_ok, Invariant::S8, table)?;
-        let in_page = !origin.is_superpage() || gfn.get() == origin.gfn().get() + slot as u64;
-        check(in_page, Invariant::S9, table)
-    }
-
-    fn audit_copies(&self) -> Result<(), Violation> {
-        let mut in_chains = 0;
-        for frame in 0..self.frames.len() as u32 {
-            let count = self.frames.record(frame).extra_count;
-            let chain = || self.copies.of_frame(&self.frames, frame);
-            check(
-                count < MAX_COPIES_PER_FRAME && chain().count() == usize::from(count) + 1,
-                Invariant::S3,
-                frame,
-            )?;
-            for (position, copy) in chain().enumerate() {
-                check(self.copies.frame(copy) == frame, Invariant::S3, copy.0)?;
-                check(
-                    self.copies.is_spare(copy) == (position == 0),
-                    Invariant::S3,
-                    copy.0,
-                )?;
-                let claim = self.copies.claim(copy);
-                check(
-                    !self.copies.is_empty(copy) || claim == Claim::NONE,
-                    Invariant::S12,
-                    copy.0,
-                )?;
-                let twin = chain()
-                    .skip(position + 1)
-                    .any(|other| self.copies.claim(other) == claim);
-                check(claim == Claim::NONE || !twin, Invariant::S2, copy.0)?;
-                check(
-                    claim == Claim::NONE || self.is_space(claim.space()),
-                    Invariant::S2,
-                    copy.0,
-                )?;
-            }
-            in_chains += usize::from(count);
-        }
+    /// S3 and S12 for the free list: it has exactly the extra slots without a cap.
+    fn audit_free_copies(&self) -> Result<(), Violation> {
+        let first = self.frames.len() as u32;
         let mut free = 0;
         for copy in self.copies.free_list() {
             free += 1;
-            check(
-                !self.copies.is_spare(copy) && self.copies.is_empty(copy),
-                Invariant::S3,
-                copy.0,
-            )?;
+            let empty = !self.copies.is_spare(copy) && self.copies.is_empty(copy);
+            check(empty, Invariant::S3, copy.0)?;
             check(
                 self.copies.claim(copy) == Claim::NONE,
                 Invariant::S12,
                 copy.0,
             )?;
         }
-        let extras = self.copies.count() - self.frames.len();
-        check(free + in_chains == extras, Invariant::S3, extras as u64)
+        let slots = (first..first + self.extras() as u32).map(CopyId);
+        let empty = slots.filter(|&copy| self.copies.is_empty(copy)).count();
+        check(free == empty, Invariant::S3, empty as u64)
     }
 
-    fn is_space(&self, space: SpaceId) -> bool {
-        space.index() < self.tables.count(Level::L4)
+    /// S6 for one level.
+    fn audit_unlinked(&self, level: Level) -> Result<(), Violation> {
+        let mut listed = 0;
+        for (index, state) in self.tables.listed(level) {
+            listed += 1;
+            let right = self.tables.state(level, index) == state
+                && self.tables.present_slots(level, index).next().is_none();
+            check(right, Invariant::S6, index)?;
+        }
+        let unlinked = (0..self.tables.count(level) as u16)
+            .filter(|&index| self.tables.state(level, index) != TableState::Linked)
+            .count();
+        check(listed == unlinked, Invariant::S6, level as u64)
     }
 
-    fn audit_tables(&self) -> Result<(), Violation> {
-        for level in [Level::L1, Level::L2, Level::L3, Level::L4] {
-            for index in 0..self.tables.count(level) as u16 {
-                let live = self
-                    .tables
-                    .present_slots(level, index)
-                    .filter(|&slot| self.leads_to_leaf(level, index, slot));
-                check(
-                    live.count() == usize::from(self.tables.used(level, index)),
-                    Invariant::S5,
-                    index,
-                )?;
-                if level != Level::L4 && self.tables.state(level, index) == TableState::Linked {
-                    self.audit_link(level, index)?;
-                }
-            }
-        }
-        Ok(())
+    /// S10 and S17 for one space.
+    fn audit_space(&self, space: SpaceId) -> Result<(), Violation> {
+        let key = self.spaces.key(space);
+        let mut others = self.spaces.ids().filter(|&other| other != space);
+        let twin = others.any(|other| self.spaces.key(other) == key);
+        check(key == SpaceKey::NONE || !twin, Invariant::S10, space.0)?;
+        let fresh = !self.spaces.is_active(space) || self.tables.first_stale(space).is_none();
+        check(fresh, Invariant::S17, space.0)
     }
 
-    fn leads_to_leaf(&self, level: Level, index: u16, slot: usize) -> bool {
-        match level.below() {
-            None => true,
-            Some(below) => self
-                .tables
-                .child(level, index, slot)
-                .is_some_and(|child| self.tables.used(below, child) != 0),
-        }
-    }
-
-    /// S4 and S9 for one linked table.
-    fn audit_link(&self, level: Level, index: u16) -> Result<(), Violation> {
-        let above = level.above().unwrap_or(Level::L4);
-        let (va, parent) = (
-            self.tables.va(level, index),
-            self.tables.parent(level, index),
-        );
-        let place = u64::from(index);
-        check(
-            self.tables.state(above, parent) == TableState::Linked,
-            Invariant::S4,
-            place,
-        )?;
-        check(
-            self.tables.space(above, parent) == self.tables.space(level, index),
-            Invariant::S4,
-            place,
-        )?;
-        check(
-            self.tables.child(above, parent, above.index(va)) == Some(index),
-            Invariant::S4,
-            place,
-        )?;
-        check(va.get() % (level.span() << 9) == 0, Invariant::S4, place)?;
-        if above == Level::L4 {
-            return Ok(());
-        }
-        check(
-            va.get() & !((above.span() << 9) - 1) == self.tables.va(above, parent).get(),
-            Invariant::S4,
-            place,
-        )?;
-        if self.tables.used(level, index) == 0 {
-            return Ok(());
-        }
-        let (mine, upper) = (
-            self.tables.origin(level, index),
-            self.tables.origin(above, parent),
-        );
-        check(upper.rights().contains(mine.rights()), Invariant::S9, place)?;
-        let part = ((above.index(va) as u64) << above.shift()) >> 12;
-        let continues = mine.is_superpage() && mine.gfn().get() == upper.gfn().get() + part;
-        check(!upper.is_superpage() || continues, Invariant::S9, place)
-    }
-
-    fn audit_lists(&self) -> Result<(), Violation> {
-        for level in BELOW_ROOT {
-            let mut listed = 0;
-            for (index, state) in self.tables.listed(level) {
-                listed += 1;
-                check(
-                    self.tables.state(level, index) == state,
-                    Invariant::S6,
-                    index,
-                )?;
-                check(
-                    self.tables.present_slots(level, index).next().is_none(),
-                    Invariant::S6,
-                    index,
-                )?;
-            }
-            let unlinked = (0..self.tables.count(level) as u16)
-                .filter(|&index| self.tables.state(level, index) != TableState::Linked)
-                .count();
-            check(listed == unlinked, Invariant::S6, level as u64)?;
-        }
-        Ok(())
-    }
-
-    fn audit_spaces(&self) -> Result<(), Violation> {
-        for space in self.spaces.ids() {
-            let key = self.spaces.key(space);
-            let twin = self
-                .spaces
-                .ids()
-                .any(|other| other != space && self.spaces.key(other) == key);
-            check(key == SpaceKey::NONE || !twin, Invariant::S10, space.0)?;
-            let fresh = !self.spaces.is_active(space) || self.tables.first_stale(space).is_none();
-            check(fresh, Invariant::S17, space.0)?;
-        }
+    /// S11.
+    fn audit_last_path(&self) -> Result<(), Violation> {
         let last = &self.last;
         if last.prefix == LastPath::NONE.prefix {
             return Ok(());

@@ -35,9 +35,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if let Some(old) = self.tables.leaf(table, slot) {
             let same_frame = self.copies.frame(old.copy()) == leaf.frame;
             if same_frame && leaf.write_fault && !old.is_writable() {
-                caps.remap_frame(old.copy(), space, gva.page_base(), leaf.writable)?;
-                self.tables
-                    .rewrite_leaf(table, slot, LeafRecord::new(old.copy(), leaf.writable));
+                let new = LeafRecord::new(old.copy(), leaf.writable);
+                self.change_rights(table, slot, new, caps)?;
                 return Ok(false);
             }
             self.drop_leaf(table, slot, caps)?;
@@ -202,6 +201,29 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         self.forget_leaf_of(copy);
         self.copies.set_unclaimed(copy);
         Ok(copy)
+    }
+
+    /// Gives the leaf at `slot` the rights of `new`, which names the same copy.
+    #[inline]
+    pub(crate) fn change_rights(
+        &mut self,
+        table: u16,
+        slot: usize,
+        new: LeafRecord,
+        caps: &mut impl Mappings,
+    ) -> Result<(), MapError> {
+        let place = self.copies.claim(new.copy());
+        let (space, gva) = (place.space(), place.gva());
+        if self.policy.remap {
+            caps.remap_frame(new.copy(), space, gva, new.is_writable())?;
+            self.tables.rewrite_leaf(table, slot, new);
+            return Ok(());
+        }
+        self.drop_leaf(table, slot, caps)?;
+        caps.map_frame(new.copy(), space, gva, new.is_writable())?;
+        self.copies.set_live(new.copy(), place, table);
+        self.tables.insert_leaf(table, slot, new);
+        Ok(())
     }
 
     /// Unmaps the leaf at `slot`, if there is one; `true` if there was.

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod audit_table;
 mod budget;
 mod context;
 mod copies;
@@ -54,7 +55,7 @@ mod trace;
 mod tracking;
 mod walk;
 
-pub use audit::{Invariant, Violation};
+pub use audit::{AuditCursor, Invariant, Violation};
 pub use context::{Access, PagingContext, VcpuId, View};
 pub use copies::MAX_COPIES_PER_FRAME;
 pub use counters::Counters;

@@ -59,6 +59,8 @@ pub enum Defect {
 pub struct Policy {
     /// How a frame loses its writable mappings.
     pub promotion: Promotion,
+    /// Whether rights of a mapping change by Remap, in place; else by Unmap and Map.
+    pub remap: bool,
     /// Whether a changed entry whose A bit is set is mapped again at once when
     /// its table is resynced or INVLPG drops it.
     pub derive: bool,
@@ -78,6 +80,7 @@ impl Policy {
     /// The defaults.
     pub const DEFAULT: Self = Self {
         promotion: Promotion::Revoke,
+        remap: true,
         derive: true,
         neighbours: 8,
         budget: 128,

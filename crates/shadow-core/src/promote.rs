@@ -116,10 +116,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let Some((table, slot)) = self.writable_leaf(copy) else {
             return Ok(false);
         };
-        let place = self.copies.claim(copy);
-        caps.remap_frame(copy, place.space(), place.gva(), false)?;
-        self.tables
-            .rewrite_leaf(table, slot, LeafRecord::new(copy, false));
+        self.change_rights(table, slot, LeafRecord::new(copy, false), caps)?;
         Ok(true)
     }
 

@@ -227,8 +227,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Whether what lies below the entry may stay there without a flush; an
     /// instance without leaves always may.
-    pub(crate) fn is_right(&self, table: TableRef, slot: usize, memory: &impl GuestMemory) -> bool {
-        let live = self.live_entry(table, slot, memory);
+    pub(crate) fn is_right(&self, table: TableRef, slot: usize, live: Gpte) -> bool {
         match self.tables.child_ref(table, slot) {
             None => self.judge_leaf(table.index, slot, live) == Verdict::Keep,
             Some(child) => {
@@ -301,11 +300,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         match self.judge_leaf(table, slot, live) {
             Verdict::Keep => Ok(()),
             Verdict::TakeWrite => {
-                let place = self.copies.claim(leaf.copy());
-                caps.remap_frame(leaf.copy(), place.space(), place.gva(), false)?;
                 let read_only = LeafRecord::new(leaf.copy(), false);
-                self.tables.rewrite_leaf(table, slot, read_only);
-                Ok(())
+                self.change_rights(table, slot, read_only, caps)
             }
             Verdict::Drop => {
                 self.drop_leaf(table, slot, caps)?;
@@ -401,9 +397,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let wp0 = key.view() == Some(View::KernelWp0);
         let may_write = walk.dirty && (wp0 || walk.rights.contains(Rights::WRITE));
         if leaf.is_writable() && !may_write {
-            caps.remap_frame(leaf.copy(), place.space(), place.gva(), false)?;
             let read_only = LeafRecord::new(leaf.copy(), false);
-            self.tables.rewrite_leaf(table, slot, read_only);
+            self.change_rights(table, slot, read_only, caps)?;
         }
         Ok(true)
     }

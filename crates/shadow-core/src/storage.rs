@@ -136,9 +136,6 @@ impl Pools {
         Ok(())
     }
 
-    /// Out-of-sync pages that memory is lent for.
-    const SNAPSHOTS: usize = OOS_PAGES * MAX_VCPUS;
-
     const fn copies(&self) -> usize {
         self.frames as usize + self.extra_copies as usize
     }
@@ -148,14 +145,20 @@ impl Pools {
         (self.frames as usize).div_ceil(64)
     }
 
-    /// Bytes of records for these pools.
+    /// Bytes of records for these pools, with [`OOS_PAGES`] for each vCPU.
     pub const fn required_bytes(&self) -> usize {
+        self.required_bytes_with(OOS_PAGES)
+    }
+
+    /// Bytes of records for these pools, with `oos_pages` out-of-sync pages for
+    /// each vCPU.
+    pub const fn required_bytes_with(&self, oos_pages: usize) -> usize {
         let spaces = self.spaces as usize;
         let (pdpts, pds, pts) = (self.pdpts as usize, self.pds as usize, self.pts as usize);
         self.copies() * size_of::<CopyRecord>()
             + self.frames as usize * size_of::<FrameRecord>()
             + self.clean_words() * size_of::<u64>()
-            + Self::SNAPSHOTS * size_of::<SnapshotRecord>()
+            + oos_pages * MAX_VCPUS * size_of::<SnapshotRecord>()
             + spaces * (size_of::<SpaceRecord>() + size_of::<TableRecord>() + size_of::<Children>())
             + (pdpts + pds) * (size_of::<TableRecord>() + size_of::<Children>())
             + pts * (size_of::<TableRecord>() + size_of::<Leaves>())
@@ -179,24 +182,37 @@ impl<'a> Storage<'a> {
     /// # Errors
     /// [`PoolsError`] if a pool is out of bounds or the region too small.
     pub fn carve(region: &'a mut [u8], pools: Pools) -> Result<Self, PoolsError> {
+        Self::carve_with(region, pools, OOS_PAGES)
+    }
+
+    /// As [`Self::carve`], for a [`crate::ShadowMmu`] with `oos_pages`
+    /// out-of-sync pages for each vCPU.
+    ///
+    /// # Errors
+    /// As for [`Self::carve`].
+    pub fn carve_with(
+        region: &'a mut [u8],
+        pools: Pools,
+        oos_pages: usize,
+    ) -> Result<Self, PoolsError> {
         pools.check()?;
         let error = PoolsError::Region {
-            required: pools.required_bytes(),
+            required: pools.required_bytes_with(oos_pages),
             given: region.len(),
         };
-        Self::cut(region, pools).ok_or(error)
+        Self::cut(region, pools, oos_pages * MAX_VCPUS).ok_or(error)
     }
 
     /// Slices with 8-byte alignment come first, then those with less; so no
     /// padding is needed between them.
-    fn cut(region: &'a mut [u8], pools: Pools) -> Option<Self> {
+    fn cut(region: &'a mut [u8], pools: Pools, snapshots: usize) -> Option<Self> {
         let (copies, rest) = take(region, pools.copies())?;
         let (spaces, rest) = take(rest, pools.spaces.into())?;
         let (roots, rest) = take(rest, pools.spaces.into())?;
         let (pdpts, rest) = take(rest, pools.pdpts.into())?;
         let (pds, rest) = take(rest, pools.pds.into())?;
         let (pts, rest) = take(rest, pools.pts.into())?;
-        let (snapshots, rest) = take(rest, Pools::SNAPSHOTS)?;
+        let (snapshots, rest) = take(rest, snapshots)?;
         let (clean, rest) = take(rest, pools.clean_words())?;
         let (leaves, rest) = take(rest, pools.pts.into())?;
         let (root_children, rest) = take(rest, pools.spaces.into())?;

@@ -163,6 +163,18 @@ impl Tables<'_> {
         core::iter::successors(first, |&table| self.next_listed(table)).take(1 << 18)
     }
 
+    /// Whether a table hangs together with its neighbours on the list of `frame`.
+    pub(crate) fn is_on_list(&self, frames: &Frames<'_>, table: TableRef, frame: u32) -> bool {
+        let record = self.entry(table);
+        let after_ok = TableRef::from_word(record.list_next)
+            .is_none_or(|next| self.entry(next).list_prev == table.word());
+        let before = match TableRef::from_word(record.list_prev) {
+            Some(prev) => self.entry(prev).list_next,
+            None => frames.record(frame).instances,
+        };
+        after_ok && before == table.word()
+    }
+
     fn entry(&self, table: TableRef) -> &TableRecord {
         self.record(table.level, table.index)
     }

@@ -105,6 +105,7 @@ const NOTHING: Setup = Setup {
         neighbours: 1,
         budget: 128,
         unshadow: false,
+        remap: true,
         defect: None,
     },
     vcpus: 1,

@@ -1,8 +1,11 @@
 //! Random guests on two vCPUs, and what their TLBs may hold.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
 use shadow_core::{
-    Access, FaultOutcome, MapError, PagingContext, Policy, Pools, Promotion, SpaceId, VcpuId,
+    Access, AuditCursor, FaultOutcome, MapError, PagingContext, Policy, Pools, Promotion, SpaceId,
+    VcpuId,
 };
 use x86::{Gfn, Gpa, Gva};
 
@@ -180,6 +183,7 @@ pub struct World {
     running: usize,
     budget: usize,
     in_interlude: bool,
+    audited: Cell<AuditCursor>,
     /// Contents of each frame when the log said last that it was cleared.
     cleared: Vec<Option<Vec<u64>>>,
 }
@@ -227,6 +231,7 @@ impl World {
             cleared: vec![None; FRAMES as usize],
             budget: policy.budget as usize,
             in_interlude: false,
+            audited: Cell::default(),
         }
     }
 
@@ -243,8 +248,8 @@ impl World {
             machine.kernel.take_calls();
             let result = request(machine);
             match result {
-                Ok(_) => machine.check(),
-                Err(_) => machine.check_records(),
+                Ok(_) if !self.in_interlude => machine.check(),
+                _ => machine.check_records(),
             }
             assert!(
                 machine.kernel.calls.len() <= limit,
@@ -478,7 +483,11 @@ impl World {
                 &self.machine.ram,
                 &mut self.machine.kernel,
             );
-            self.machine.check();
+            // The request that waits may not have followed a write yet.
+            match self.in_interlude {
+                true => self.machine.check_records(),
+                false => self.machine.check(),
+            }
             assert!(
                 self.machine.kernel.calls.len() <= FAULT_LIMIT + self.budget,
                 "{:?}",
@@ -540,6 +549,13 @@ impl World {
 
     pub fn check(&self) {
         self.machine.check();
+        let mut cursor = self.audited.get();
+        let audited = self
+            .machine
+            .mmu
+            .audit_some(&mut cursor, 9, &self.machine.ram);
+        audited.expect("invariants hold");
+        self.audited.set(cursor);
         for vcpu in &self.vcpus {
             for va in addresses() {
                 if let Some((gfn, writable)) = self.machine.kernel.access(vcpu.space, Gva::new(va))
