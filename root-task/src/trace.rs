@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use shadow_core::FaultRecord;
+use protocol::trace::FaultRecord;
 use zerocopy::FromBytes;
 
 /// The records in a page of the ring; empty places are passed over.

@@ -38,6 +38,8 @@ mod serve;
 #[cfg(target_os = "none")]
 mod thread;
 #[cfg(target_os = "none")]
+mod trace;
+#[cfg(target_os = "none")]
 mod translations;
 #[cfg(target_os = "none")]
 mod vcpus;

@@ -6,7 +6,8 @@ use core::mem::size_of;
 use core::sync::atomic::AtomicU8;
 
 use protocol::counters::SHADOW_MMU;
-use shadow_core::{Counters, FaultRecord};
+use protocol::trace::FaultRecord;
+use shadow_core::Counters;
 use system::address_map::{
     BOUNCE, BOUNCE_BYTES, COUNTERS, MAX_TRACE, MAX_VCPUS, METADATA, METADATA_LIMIT, REWRITES,
     TRACE, VCPU_STATE,

@@ -3,9 +3,9 @@
 use core::sync::atomic::AtomicU8;
 
 use protocol::counters::Server as Counter;
+use protocol::trace::Trace;
 use shadow_core::{
-    Access, FaultOutcome, FaultRecord, MapError, PagingContext, ShadowMmu, SpaceId, Trace,
-    Translation, VcpuId,
+    Access, FaultOutcome, MapError, PagingContext, ShadowMmu, SpaceId, Translation, VcpuId,
 };
 use vcpu::{AccessKind, Machine, Original, RegisterSet, Registers, VcpuState};
 use x86::{
@@ -18,6 +18,7 @@ use crate::caps::Caps;
 use crate::owed::{Flush, Owed};
 use crate::rewrites::Rewrites;
 use crate::thread::Thread;
+use crate::trace;
 use crate::translations::Translations;
 use crate::window::Window;
 
@@ -93,10 +94,10 @@ impl Paging {
         rip: u64,
     ) -> FaultOutcome {
         let before = process::counted(Counter::Invocations);
-        let mut record = FaultRecord::new(cpu, rip, gva, access, process::ticks());
+        let mut record = trace::begin(cpu, rip, gva, access);
         let outcome = self.apart(cpu, gva, access);
         let operations = process::counted(Counter::Invocations) - before;
-        record.conclude(&outcome, operations, process::ticks());
+        trace::conclude(&mut record, &outcome, operations);
         if let Some(trace) = &mut self.trace {
             trace.push(record);
         }

@@ -34,6 +34,7 @@ pub mod request;
 pub mod startup;
 pub mod supervisor;
 pub mod timer;
+pub mod trace;
 
 /// Version of everything in this crate; processes of one image always agree,
 /// tools compare it.

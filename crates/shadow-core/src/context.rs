@@ -24,7 +24,8 @@ impl VcpuId {
         }
     }
 
-    pub(crate) const fn index(self) -> usize {
+    /// Its number.
+    pub const fn index(self) -> usize {
         self.0 as usize
     }
 }

@@ -51,7 +51,6 @@ mod resync;
 mod spaces;
 mod storage;
 mod tables;
-mod trace;
 mod tracking;
 mod walk;
 
@@ -67,5 +66,4 @@ pub use origin::{Origin, Rights};
 pub use out_of_sync::{OOS_FIXUPS, OOS_PAGES};
 pub use policy::{Defect, Policy, Promotion};
 pub use storage::{Pools, PoolsError, Storage};
-pub use trace::{FaultRecord, Trace};
 pub use walk::{GuestWalk, WALK_ATTEMPTS, WalkFailure, walk};
