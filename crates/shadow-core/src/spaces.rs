@@ -178,6 +178,8 @@ impl Spaces<'_> {
             records,
             active: self.active,
             clock: self.clock,
+            hints: self.hints,
+            viewed: self.viewed,
         }
     }
 }
