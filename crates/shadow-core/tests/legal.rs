@@ -17,13 +17,16 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use shadow_core::{Policy, Pools};
 
-/// Cases in an ordinary run; `PROPTEST_CASES` asks for more.
+/// Cases of each test in an ordinary run, of 80 steps on average after the
+/// prelude: more than a million in all. `PROPTEST_CASES` asks for more.
+const CASES: u32 = 4200;
+
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
         default.cases
     } else {
-        40
+        CASES
     };
     ProptestConfig {
         cases,

@@ -410,6 +410,25 @@ pub const ALL_SETUPS: &[Setup] = &[
         causes: &["unsync", "resync"],
         ..NOTHING
     },
+    Setup {
+        name: "vcpus-2",
+        about: "two vCPUs, two pages in two page tables, both changed",
+        long: true,
+        vcpus: 2,
+        tables: &[
+            (at(1, 0), to(3)),
+            (at(3, 0), to(4)),
+            (at(4, 0), to(5)),
+            (at(4, 1), to(6)),
+            (at(5, 0), to(7)),
+            (at(6, 0), to(8)),
+        ],
+        entries: &[(at(5, 0), &[0, to(7)]), (at(6, 0), &[0, to(8)])],
+        pages: &[page(0, 0), page(1, 0)],
+        writes: &[false],
+        causes: &["unsync", "resync", "resync_only"],
+        ..NOTHING
+    },
 ];
 
 /// The setup of that name.

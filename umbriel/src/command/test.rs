@@ -27,6 +27,9 @@ const OTHER_BARE_PACKAGES: [&str; 8] = [
     "torture",
 ];
 
+/// Random guests of each kind with `--long`, of about a hundred steps each.
+const CAMPAIGN_CASES: &str = "100000";
+
 /// Runs the command. The exit status is 0 if every test passed.
 ///
 /// # Errors
@@ -149,6 +152,16 @@ fn all<'a>(
                 "--long",
             ],
             Vec::new(),
+        )
+    });
+    cases.push(Case {
+        long: true,
+        ..cargo::case(
+            repository,
+            "models",
+            "random-guests",
+            &["test", "--package", "shadow-core", "--test", "legal"],
+            vec![("PROPTEST_CASES".to_owned(), CAMPAIGN_CASES.into())],
         )
     });
     cases.extend(kernel::cases(repository));

@@ -1,7 +1,5 @@
 //! A guest's memory, its shadow MMU and the kernel, in one.
 
-use std::collections::BTreeSet;
-
 use shadow_core::{
     Access, FaultOutcome, PagingContext, Policy, Pools, ShadowMmu, SpaceId, Storage, VcpuId,
 };
@@ -230,7 +228,7 @@ impl Machine {
     /// refused an operation, and the request will be repeated.
     pub fn check_records(&self) {
         self.mmu.audit().expect("invariants hold");
-        let recorded: BTreeSet<_> = self
+        let mut recorded: Vec<_> = self
             .mmu
             .live_leaves()
             .map(|leaf| {
@@ -242,7 +240,9 @@ impl Machine {
                 )
             })
             .collect();
-        let real: BTreeSet<_> = self.kernel.reachable().into_iter().collect();
+        let mut real = self.kernel.reachable();
+        recorded.sort_unstable();
+        real.sort_unstable();
         assert_eq!(recorded, real, "records (left) and kernel (right) differ");
     }
 }

@@ -19,6 +19,8 @@ pub struct Store {
 #[derive(Clone)]
 pub struct Ram {
     words: Rc<Vec<Cell<u64>>>,
+    /// How often a word has changed.
+    changes: Rc<Cell<u64>>,
     pub stores: RefCell<Vec<Store>>,
     /// Stores to make, one each before the next compare-exchange: what another
     /// vCPU does meanwhile.
@@ -30,6 +32,7 @@ impl Ram {
     pub fn photograph(&self) -> Self {
         Self {
             words: Rc::new(self.words.to_vec()),
+            changes: Rc::new(Cell::new(self.changes.get())),
             ..self.clone()
         }
     }
@@ -39,6 +42,7 @@ impl Ram {
     pub fn new(frames: u64) -> Self {
         Self {
             words: Rc::new(vec![Cell::new(0); frames as usize * 512]),
+            changes: Rc::default(),
             stores: RefCell::default(),
             interference: RefCell::default(),
         }
@@ -55,7 +59,18 @@ impl Ram {
 
     /// What the guest itself writes; not recorded.
     pub fn poke(&self, gpa: u64, value: u64) {
-        self.word(Gpa::new(gpa)).expect("tests poke RAM").set(value);
+        self.change(self.word(Gpa::new(gpa)).expect("tests poke RAM"), value);
+    }
+
+    fn change(&self, word: &Cell<u64>, value: u64) {
+        if word.replace(value) != value {
+            self.changes.set(self.changes.get() + 1);
+        }
+    }
+
+    /// How often a word has changed: the contents are the same if this is.
+    pub fn changes(&self) -> u64 {
+        self.changes.get()
     }
 
     pub fn peek(&self, gpa: u64) -> u64 {
@@ -79,7 +94,7 @@ impl GuestMemory for Ram {
         let word = self.word(gpa)?;
         let old = word.get();
         if old == current {
-            word.set(new);
+            self.change(word, new);
             self.stores.borrow_mut().push(Store {
                 gpa: gpa.get(),
                 old,

@@ -24,6 +24,19 @@ impl Page {
         va >= self.va && va - self.va < self.size
     }
 
+    /// The least page that starts at `va`, by the order of pages.
+    pub fn first_at(va: u64) -> Self {
+        Self {
+            va,
+            size: 0,
+            frame: 0,
+            w: false,
+            u: false,
+            a: false,
+            d: false,
+        }
+    }
+
     pub fn frame_of(&self, va: u64) -> u64 {
         self.frame + (va - self.va) / 4096
     }
@@ -72,54 +85,49 @@ pub struct Cached {
     pub a: bool,
 }
 
-/// All that a processor may load for `va` from memory as it is now and from
-/// the paging-structure caches `known`: pages, and more cached tables.
-pub fn loads(ram: &Ram, cr3: u64, va: u64, known: &[Cached]) -> (Vec<Page>, Vec<Cached>) {
-    let (mut pages, mut cached) = (vec![], vec![]);
-    let root = Cached {
-        prefix: 0,
-        covers: 48,
-        table: cr3 & 0x00ff_ffff_f000,
-        w: true,
-        u: true,
-        a: true,
-    };
-    let mut open = vec![root];
-    open.extend(
-        known
-            .iter()
-            .filter(|entry| entry.prefix == va >> entry.covers),
-    );
-    while let Some(from) = open.pop() {
-        let sum = Page {
-            va: 0,
-            size: 0,
-            frame: 0,
-            w: from.w,
-            u: from.u,
-            a: from.a,
-            d: false,
-        };
-        match step(ram, from.table, va, from.covers, sum) {
-            Err(_) => {}
-            Ok(Step::Leaf(page)) => pages.push(page),
-            Ok(Step::Table(table, sum)) => {
-                let below = Cached {
-                    prefix: va >> (from.covers - 9),
-                    covers: from.covers - 9,
-                    table,
-                    w: sum.w,
-                    u: sum.u,
-                    a: sum.a,
-                };
-                if !known.contains(&below) && !cached.contains(&below) {
-                    cached.push(below);
-                    open.push(below);
-                }
-            }
+impl Cached {
+    /// What every walk begins with.
+    pub fn root(cr3: u64) -> Self {
+        Self {
+            prefix: 0,
+            covers: 48,
+            table: cr3 & 0x00ff_ffff_f000,
+            w: true,
+            u: true,
+            a: true,
         }
     }
-    (pages, cached)
+}
+
+/// What one entry gives a processor.
+pub enum Load {
+    Page(Page),
+    Table(Cached),
+}
+
+/// What a processor may load for `va` by going on from `from`, a table that
+/// covers `va`, with memory as it is now.
+pub fn load(ram: &Ram, from: &Cached, va: u64) -> Option<Load> {
+    let sum = Page {
+        va: 0,
+        size: 0,
+        frame: 0,
+        w: from.w,
+        u: from.u,
+        a: from.a,
+        d: false,
+    };
+    Some(match step(ram, from.table, va, from.covers, sum).ok()? {
+        Step::Leaf(page) => Load::Page(page),
+        Step::Table(table, sum) => Load::Table(Cached {
+            prefix: va >> (from.covers - 9),
+            covers: from.covers - 9,
+            table,
+            w: sum.w,
+            u: sum.u,
+            a: sum.a,
+        }),
+    })
 }
 
 enum Step {
