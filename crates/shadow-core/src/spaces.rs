@@ -160,7 +160,8 @@ impl<'a> Spaces<'a> {
 
 #[cfg(feature = "states")]
 impl Spaces<'_> {
-    /// Stamps count by their order alone.
+    /// Stamps count by their order alone, and hints, which are checked before
+    /// they are used, not at all.
     pub(crate) fn fingerprint(&self, state: &mut impl core::hash::Hasher) {
         for record in &*self.records {
             state.write_u64(record.key);
@@ -170,6 +171,7 @@ impl Spaces<'_> {
         for active in self.active {
             state.write_u16(active.map_or(u16::MAX, |space| space.0));
         }
+        core::hash::Hash::hash(&self.viewed, state);
     }
 
     pub(crate) fn copy_to<'b>(&self, records: &'b mut [SpaceRecord]) -> Spaces<'b> {

@@ -348,9 +348,6 @@ impl<'a> Guest<'a> {
         self.vcpus[vcpu].history.invalidate(va, by_fault);
         self.observe();
         self.kernel.seen.clear();
-        if by_fault && self.kernel.access(self.vcpus[vcpu].space, gva).is_some() {
-            return broken(LEGAL, format!("{va:#x} is still mapped after its #PF"));
-        }
         Ok(())
     }
 

@@ -9,22 +9,22 @@ use stateright::{Checker, HasDiscoveries, Model};
 /// States of each model: a change here is a change of the shadow MMU's
 /// behaviour, or of the model, and is recorded in `docs/shadow-mmu.md`.
 const STATES: &[(&str, usize)] = &[
-    ("page", 1454),
-    ("instances", 15173),
-    ("vcpus", 1296),
-    ("upper", 558),
-    ("superpage", 1295),
-    ("self-map", 40),
-    ("aliases", 19197),
-    ("roots", 486),
-    ("views", 28428),
+    ("page", 1772),
+    ("instances", 16566),
+    ("vcpus", 1800),
+    ("upper", 680),
+    ("superpage", 1566),
+    ("self-map", 56),
+    ("aliases", 36741),
+    ("roots", 1192),
+    ("views", 2614),
     ("eviction", 2273),
-    ("refusals", 302),
-    ("siblings", 1334),
+    ("refusals", 370),
+    ("siblings", 1862),
     ("evicted-walk", 1600),
-    ("detached", 199),
-    ("parts", 526),
-    ("servers", 648),
+    ("detached", 379),
+    ("parts", 951),
+    ("servers", 926),
 ];
 
 #[test]
