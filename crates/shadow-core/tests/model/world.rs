@@ -251,7 +251,6 @@ impl World {
                 Ok(_) if !self.in_interlude => machine.check(),
                 _ => machine.check_records(),
             }
-            let machine = &mut self.machine;
             assert!(
                 machine.kernel.calls.len() <= limit,
                 "{} operations of {limit}",
