@@ -580,7 +580,7 @@ impl Problem {
             P::CodeOrData { .. } => {
                 "keep symbols in the image (do not strip it); in assembly give code `.type NAME, @function` \
                  and `.size`, and data in code sections `.type NAME, @object` and `.size`; or set \
-                 `rewrite = false` for the guest, which then sees the real processor there"
+                 `rewrite = false` for the guest (a lone image: --no-rewrite), which then sees the real processor there"
             }
             P::TooManyRewrites { .. } => "set `rewrite = false` for the guest",
             P::SectionTable { .. } | P::CodeOverlaps { .. } => {

@@ -77,6 +77,9 @@ pub struct SystemArgs {
     /// Arguments for an image, separated by spaces.
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     pub append: Option<String>,
+    /// Run an image as it is: replace no instructions (docs/rewriting.md).
+    #[arg(long)]
+    pub no_rewrite: bool,
     /// Use the debug kernel, which prints its own messages.
     #[arg(long)]
     pub debug_kernel: bool,

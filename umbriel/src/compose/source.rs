@@ -35,9 +35,10 @@ pub fn load(repository: &Repository, args: &SystemArgs) -> Result<Loaded> {
     if path.extension().is_none_or(|extension| extension != "toml") {
         return load_image(repository, &path, args);
     }
-    if args.mem.is_some() || args.append.is_some() {
+    if args.mem.is_some() || args.append.is_some() || args.no_rewrite {
         return Err(Error::new(format!(
-            "--mem and --append are for a lone image; in a manifest, write `memory` and `args` of the guest ({})",
+            "--mem, --append and --no-rewrite are for a lone image; in a manifest, write `memory`, `args` and \
+             `rewrite` of the guest ({})",
             path.display()
         )));
     }
@@ -67,8 +68,14 @@ fn load_image(repository: &Repository, path: &Path, args: &SystemArgs) -> Result
         path: PathBuf::from("generated-manifest.toml"),
         text: manifest::for_image(path, platform, memory, &arguments),
     };
-    let system = manifest::load_from(&generated, &generated.path, Some(repository.root()))
+    let mut system = manifest::load_from(&generated, &generated.path, Some(repository.root()))
         .map_err(|diagnostics| refusal(&diagnostics))?;
+    if args.no_rewrite {
+        system
+            .guests
+            .iter_mut()
+            .for_each(|guest| guest.rewrite = Some(false));
+    }
     Ok(Loaded { system, shown })
 }
 
