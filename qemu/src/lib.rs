@@ -29,9 +29,12 @@ pub use profile::Profile;
 pub use running::{Ended, Event, Keyboard, Port, Running};
 
 /// The status byte that a guest wrote to the exit port of the machine `bare`,
-/// from QEMU's exit status `(byte << 1) | 1`; `None` if the guest did not end
-/// QEMU that way.
+/// from QEMU's exit status `(byte << 1) | 1`; 0 if the guest switched the
+/// machine off; `None` if QEMU did not end in one of these ways.
 pub fn bare_exit_byte(qemu_status: i32) -> Option<u8> {
+    if qemu_status == 0 {
+        return Some(0);
+    }
     let byte = u8::try_from(qemu_status >> 1).ok()?;
     (qemu_status & 1 == 1).then_some(byte)
 }
@@ -44,7 +47,7 @@ mod tests {
     fn exit_bytes_are_undone() {
         assert_eq!(bare_exit_byte(1), Some(0));
         assert_eq!(bare_exit_byte(255), Some(127));
-        assert_eq!(bare_exit_byte(0), None); // powered off
+        assert_eq!(bare_exit_byte(0), Some(0)); // switched off, or reset
         assert_eq!(bare_exit_byte(-1), None); // killed
     }
 }

@@ -15,7 +15,9 @@ pub mod pc64;
 pub mod pic;
 pub mod pit;
 pub mod platform;
+pub mod power;
 pub mod registers;
+pub mod rtc;
 pub mod solo5;
 pub mod uart;
 

@@ -1,7 +1,7 @@
 //! The pc64 platform: PC devices through ports.
 //!
 //! ```text
-//!  port exits ─► ports ─► UART, timer, interrupt controllers, exit port
+//!  port exits ─► ports ─► UART, timer, interrupt controllers, clock, power, exit port
 //!                           │ rises        │ pending
 //!                           └──► input 0 ──┴──► offer ─► the vCPU takes it
 //! ```
@@ -23,6 +23,8 @@ use crate::output::Output;
 use crate::pic::{self, Pair};
 use crate::pit::Pit;
 use crate::platform::Action;
+use crate::power::Power;
+use crate::rtc::Rtc;
 use crate::uart::{self, Uart};
 
 pub use ports::EXIT_PORT;
@@ -39,6 +41,8 @@ pub struct Pc {
     uart: Uart,
     pic: Pair,
     pit: Pit,
+    rtc: Rtc,
+    power: Power,
     /// What the vCPU is offered, and what it was offered before.
     offered: Option<pic::Request>,
     offered_before: Option<pic::Request>,
@@ -58,6 +62,8 @@ impl Pc {
             uart: Uart::new(),
             pic: Pair::new(),
             pit: Pit::new(tsc_hz, now),
+            rtc: Rtc::new(),
+            power: Power::new(tsc_hz),
             offered: None,
             offered_before: None,
             wake_interval: tsc_hz / WAKES_A_SECOND,

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | none | the controllers and when interrupts are taken |
 //! | `drift` | 10,000 ticks in ten seconds: none lost, none far off |
+//! | `off` | the real-time clock, and the end by soft off |
 //! | `latency` | how late ticks come to a guest that spins; prints figures |
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -17,12 +18,14 @@ mod devices;
 mod rate;
 #[cfg(target_os = "none")]
 mod ticks;
+#[cfg(target_os = "none")]
+mod wall;
 
 #[cfg(target_os = "none")]
 mod guest {
     use guest_runtime::{BootInfo, entry, println};
 
-    use crate::{boundary, devices, rate, ticks};
+    use crate::{boundary, devices, rate, ticks, wall};
 
     entry!(main);
 
@@ -31,6 +34,8 @@ mod guest {
         let passed = match boot.command_line() {
             "drift" => rate::drift(),
             "latency" => rate::latency(),
+            "off" if wall::check() => wall::off(),
+            "off" => false,
             _ => devices::check() & boundary::check(),
         };
         println!("{}", if passed { "SUCCESS" } else { "FAILURE" });

@@ -21,6 +21,24 @@ pub fn in_byte(port: u16) -> u8 {
     value
 }
 
+/// `out dx, ax`.
+pub fn out_word(port: u16, value: u16) {
+    // SAFETY: as in `out_byte`.
+    unsafe {
+        asm!("out dx, ax", in("dx") port, in("ax") value, options(nomem, nostack, preserves_flags))
+    }
+}
+
+/// `in eax, dx`.
+pub fn in_long(port: u16) -> u32 {
+    let value;
+    // SAFETY: as in `out_byte`.
+    unsafe {
+        asm!("in eax, dx", in("dx") port, out("eax") value, options(nomem, nostack, preserves_flags))
+    }
+    value
+}
+
 /// Reads CR2, the address of the last page fault.
 pub fn read_cr2() -> u64 {
     let value;

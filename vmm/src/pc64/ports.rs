@@ -9,6 +9,8 @@ use crate::output::Output;
 use crate::pic::Pair;
 use crate::pit::Pit;
 use crate::platform::Action;
+use crate::power::Wish;
+use crate::rtc::Rtc;
 use crate::uart;
 
 /// A byte written here ends the guest with that status.
@@ -30,8 +32,22 @@ impl Pc {
                 cause: Cause::Exit,
             };
         }
-        if size != 1 || !self.write_byte(port, value as u8, output, host) {
-            host.count_unknown_port();
+        match self.power.write(port, size, value) {
+            // A machine that is reset would start its image anew; here it
+            // ends, as `qemu -no-reboot` does.
+            Some(Wish::Off | Wish::Reset) => {
+                output.flush(host);
+                return Action::End {
+                    status: 0,
+                    cause: Cause::Exit,
+                };
+            }
+            Some(Wish::None) => {}
+            None => {
+                if size != 1 || !self.write_byte(port, value as u8, output, host) {
+                    host.count_unknown_port();
+                }
+            }
         }
         Action::DONE
     }
@@ -53,6 +69,8 @@ impl Pc {
             self.pic.write(port, value);
         } else if Pit::has(port) {
             self.pit.write(port, value, host.now());
+        } else if Rtc::has(port) {
+            self.rtc.write(port, value);
         } else {
             return false;
         }
@@ -65,6 +83,9 @@ impl Pc {
             && let Some(byte) = self.read_byte(port, host)
         {
             return u64::from(byte);
+        }
+        if let Some(value) = self.power.read(port, size, host.now()) {
+            return u64::from(value);
         }
         host.count_unknown_port();
         u64::from(u32::MAX >> (32 - 8 * u32::from(size)))
@@ -79,6 +100,8 @@ impl Pc {
             Some(self.pic.read(port))
         } else if Pit::has(port) {
             Some(self.pit.read(port, host.now()))
+        } else if Rtc::has(port) {
+            Some(self.rtc.read(port, host.wall_time_ns()))
         } else {
             None
         }

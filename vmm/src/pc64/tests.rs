@@ -190,3 +190,42 @@ fn typed_bytes_interrupt_and_wait_for_room() {
     rig.out(0x20, 0x20);
     assert_eq!(rig.pc.offer(), None, "all is read");
 }
+
+#[test]
+fn the_clock_shows_wall_time() {
+    let mut rig = Rig::new();
+    let read = |rig: &mut Rig, index| {
+        rig.out(0x70, index);
+        let port = 0x71;
+        rig.serve(Exit::PortIn { port, size: 1 })
+    };
+    // 2023-11-14 22:13:20 UTC
+    for (index, value) in [
+        (0, 0x20),
+        (2, 0x13),
+        (4, 0x22),
+        (7, 0x14),
+        (8, 0x11),
+        (9, 0x23),
+    ] {
+        let shown = Action::Complete(Completion::Value(value));
+        assert_eq!(read(&mut rig, index), shown, "{index}");
+    }
+}
+
+#[test]
+fn soft_off_and_reset_end_the_guest() {
+    for (port, size, value) in [(0x604, 2, 0x2000), (0xcf9, 1, 6), (0x64, 1, 0xfe)] {
+        let end = Action::End {
+            status: 0,
+            cause: Cause::Exit,
+        };
+        let exit = Exit::PortOut {
+            port,
+            size,
+            value,
+            argument: None,
+        };
+        assert_eq!(Rig::new().serve(exit), end);
+    }
+}
