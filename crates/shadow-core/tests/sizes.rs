@@ -22,6 +22,8 @@ const REGION: u64 = 0x20_0000;
 /// Where tables are mapped to be written: region 100, page by page.
 const ALIASES: u64 = 100 * REGION;
 
+const TABLES: u64 = 18;
+
 struct Sized<const PAGES: usize, const FIXUPS: usize> {
     ram: Ram,
     kernel: Kernel,
@@ -49,14 +51,14 @@ impl<const PAGES: usize, const FIXUPS: usize> Sized<PAGES, FIXUPS> {
         this.ram.poke(1 << 12, 2 << 12 | ALL);
         this.ram.poke(2 << 12, 3 << 12 | ALL);
         this.ram.poke(3 << 12 | 100 << 3, 4 << 12 | ALL);
-        for number in 0..PAGES as u64 + 2 {
+        for number in 0..TABLES {
             let table = FIRST_TABLE + number;
             this.ram.poke(3 << 12 | number << 3, table << 12 | ALL);
             this.ram.poke(table << 12, 500 << 12 | ALL);
         }
         let loaded = this.mmu.load_cr3(&this.cpu, &this.ram, &mut this.kernel);
         loaded.expect("kernel works");
-        for number in 0..PAGES as u64 + 2 {
+        for number in 0..TABLES {
             this.touch(number * REGION, Access::Read);
         }
         this
@@ -146,5 +148,79 @@ fn without_remap_guests_see_the_same() {
             let steps = steps.new_tree(&mut runner).expect("steps").current();
             run(pools, policy, &[prelude(), steps].concat());
         }
+    }
+}
+
+/// Capability operations for each round in which `tables` tables are written,
+/// once each, and a CR3 load ends it.
+fn operations_of_a_round<const PAGES: usize>(tables: u64) -> usize {
+    let mut sized = Sized::<PAGES, 2>::new();
+    let mut operations = 0;
+    for round in 0..4 {
+        sized.kernel.take_calls();
+        for number in 0..tables {
+            let va = ALIASES + number * 4096;
+            if round == 0 {
+                sized.write(number, number);
+            } else if !sized.allows(va, Access::Write) {
+                sized.touch(va, Access::Write);
+            }
+        }
+        let loaded = sized
+            .mmu
+            .load_cr3(&sized.cpu, &sized.ram, &mut sized.kernel);
+        loaded.expect("kernel works");
+        operations = sized.kernel.take_calls().len();
+    }
+    operations
+}
+
+/// The table of `docs/shadow-mmu.md`: tables that are written once between two
+/// CR3 loads cost the same however many slots there are, since an eviction does
+/// what the load would do.
+#[test]
+fn more_pages_save_nothing_where_tables_are_written_once() {
+    for tables in [1, 2, 4, 8, 16] {
+        let costs = [
+            operations_of_a_round::<2>(tables),
+            operations_of_a_round::<3>(tables),
+            operations_of_a_round::<8>(tables),
+            operations_of_a_round::<16>(tables),
+        ];
+        assert_eq!(costs, [2 * tables as usize; 4]);
+    }
+}
+
+/// Tables written in turn, four times each, between two CR3 loads: evictions
+/// with 2, 3, 8 and 16 pages.
+#[test]
+fn tables_written_in_turn_are_evicted_where_pages_are_few() {
+    fn evictions<const PAGES: usize>(tables: u64) -> u64 {
+        let mut sized = Sized::<PAGES, 2>::new();
+        for turn in 0..4 * tables {
+            let (number, va) = (turn % tables, ALIASES + turn % tables * 4096);
+            if turn < tables {
+                sized.write(number, number);
+            } else if !sized.allows(va, Access::Write) {
+                sized.touch(va, Access::Write);
+            }
+        }
+        sized.mmu.counters().unsync_evict
+    }
+    for (tables, expected) in [
+        (2, [0, 0, 0, 0]),
+        (3, [5, 0, 0, 0]),
+        (4, [10, 5, 0, 0]),
+        (8, [22, 21, 0, 0]),
+        (12, [34, 33, 20, 0]),
+        (16, [46, 45, 40, 0]),
+    ] {
+        let found = [
+            evictions::<2>(tables),
+            evictions::<3>(tables),
+            evictions::<8>(tables),
+            evictions::<16>(tables),
+        ];
+        assert_eq!(found, expected, "{tables} tables");
     }
 }
