@@ -63,6 +63,10 @@ pub(crate) enum Stop {
     Shutdown(TripleFault),
 }
 
+/// Extra copies that stay in the pool when frames are given one each at the start:
+/// as many as a manifest gives that asks for none.
+const EXTRAS_KEPT: u32 = 1024;
+
 #[allow(unsafe_code, reason = "the builder's promises to a new process")]
 fn main(page: StartupPage) -> ! {
     let startup = process::start(page);
@@ -82,9 +86,12 @@ fn main(page: StartupPage) -> ! {
         let first = Gfn::new(range.start >> 12);
         mmu.set_read_only(first, range.end.saturating_sub(range.start) >> 12);
     }
+    let mut caps = Caps::new(&startup.pools);
+    // What is refused now is made when it is needed.
+    let _ = mmu.stock(EXTRAS_KEPT, &mut caps);
     let paging = Paging {
         mmu,
-        caps: Caps::new(&startup.pools),
+        caps,
         memory,
         trace: Trace::new(pages.trace),
         rewrites: Rewrites::new(pages.rewrites).expect("the root task checked the table"),

@@ -11,7 +11,7 @@
 use x86::{Gva, Level};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::frames::Frames;
+use crate::frames::{FrameRecord, Frames};
 use crate::mappings::{CopyId, SpaceId};
 use crate::tables::Tables;
 
@@ -223,13 +223,34 @@ impl<'a> Copies<'a> {
     ) -> Choice {
         let spare = CopyId(frame);
         let record = self.record(spare);
-        // The common cases: a spare that maps nothing, or that maps here already.
+        // The common cases: a spare that maps nothing, or that maps here already,
+        // alone or with one extra. (An extra copy in a chain is never empty.)
         if record.empty == 0 {
             if record.claim == place.0 {
                 return Choice::Claiming(spare);
             }
-            if record.claim == 0 && frames.record(frame).extras == 0 {
-                return Choice::Unclaimed(spare);
+            match *frames.record(frame) {
+                FrameRecord { extra_count: 0, .. } if record.claim == 0 => {
+                    return Choice::Unclaimed(spare);
+                }
+                FrameRecord {
+                    extra_count: 1,
+                    extras: extras @ 1..,
+                    ..
+                } => {
+                    let extra = CopyId(extras - 1);
+                    let other = self.record(extra).claim;
+                    if other == place.0 {
+                        return Choice::Claiming(extra);
+                    }
+                    if record.claim == 0 {
+                        return Choice::Unclaimed(spare);
+                    }
+                    if other == 0 {
+                        return Choice::Unclaimed(extra);
+                    }
+                }
+                _ => {}
             }
         }
         self.search(frames, tables, frame, place)

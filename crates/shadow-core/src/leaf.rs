@@ -150,6 +150,22 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
     }
 
+    /// Gives frames an extra copy each before the guest runs, while more than
+    /// `keep` are left in the pool: kernels map most frames twice, once for
+    /// themselves and once for their use, and a fault that finds a copy is cheaper
+    /// by a quarter.
+    ///
+    /// # Errors
+    /// [`MapError`] if the kernel refuses one; the others are made on demand.
+    pub fn stock(&mut self, keep: u32, caps: &mut impl Mappings) -> Result<(), MapError> {
+        let frames = self.frames.len();
+        let spares = self.copies.count().saturating_sub(frames + keep as usize);
+        for frame in 0..spares.min(frames) as u32 {
+            self.new_extra(frame, caps)?;
+        }
+        Ok(())
+    }
+
     /// A new extra copy for `frame`, from the pool or from another frame.
     fn new_extra(
         &mut self,

@@ -78,8 +78,8 @@ pub fn walk(
         gva,
         access,
     };
-    let walk = walker.attempt()?;
-    if walker.is_marked(&walk) {
+    let mut walk = walker.attempt()?;
+    if walker.is_marked(&walk) || walker.mark_leaf(host, &mut walk) {
         Ok(walk)
     } else {
         walker.mark(host, walk)
@@ -234,6 +234,28 @@ impl<M: GuestMemory> Walker<'_, M> {
         let [l1, l2, l3, l4] = walk.entries;
         let dirty = walk.dirty || !self.access.is_write();
         dirty && walk.leaf_level == Level::L1 && (l1 & l2 & l3 & l4).contains(Gpte::ACCESSED)
+    }
+
+    /// Sets A and D where only a 4 KiB page's own entry lacks them, the common
+    /// case; `false` if nothing was done.
+    #[inline]
+    fn mark_leaf(&self, host: &impl HostMap, walk: &mut GuestWalk) -> bool {
+        let [l1, l2, l3, l4] = walk.entries;
+        if walk.leaf_level != Level::L1 || !(l2 & l3 & l4).contains(Gpte::ACCESSED) {
+            return false;
+        }
+        let mut wanted = l1 | Gpte::ACCESSED;
+        if self.access.is_write() {
+            wanted |= Gpte::DIRTY;
+        }
+        let gpa = self.address(l2.gfn(Level::L2), Level::L1);
+        if !self.update(host, gpa, l1, wanted) {
+            return false;
+        }
+        walk.entries = [wanted, l2, l3, l4];
+        walk.dirty = wanted.contains(Gpte::DIRTY);
+        walk.marked = true;
+        true
     }
 
     /// Sets A on every level and, for writes, D on the leaf, from the top.
