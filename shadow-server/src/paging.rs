@@ -213,7 +213,17 @@ impl<'p> Mmu<'p> {
         self.translations.find(gva, user, write)
     }
 
+    #[inline]
     fn place(&mut self, gva: Gva, access: vcpu::Access) -> Result<Place, PageFault> {
+        let (user, write) = (access.privilege.is_user(), access.kind == AccessKind::Write);
+        match self.translations.find(gva, user, write) {
+            Some(gpa) => Ok(Place::Ram(gpa)),
+            None => self.translate(gva, access),
+        }
+    }
+
+    #[inline(never)]
+    fn translate(&mut self, gva: Gva, access: vcpu::Access) -> Result<Place, PageFault> {
         let cpu = PagingContext {
             user: access.privilege.is_user(),
             ..self.cpu
@@ -223,9 +233,6 @@ impl<'p> Mmu<'p> {
             AccessKind::Write => Access::Write,
             AccessKind::Fetch => Access::Execute,
         };
-        if let Some(gpa) = self.translations.find(gva, cpu.user, kind.is_write()) {
-            return Ok(Place::Ram(gpa));
-        }
         if let Some(gpa) = self.paging.mmu.mapped(&cpu, gva, kind) {
             self.translations.keep(gva, cpu.user, kind.is_write(), gpa);
             return Ok(Place::Ram(gpa));
@@ -327,12 +334,16 @@ impl Machine for Mmu<'_> {
 
     #[inline(always)] // most lengths are constants
     fn read(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
-        if let Some(gpa) = self.near(gva, bytes.len(), access)
+        if gva.page_offset() + bytes.len() as u64 > PAGE_SIZE {
+            return self.read_pages(gva, bytes, access);
+        }
+        if let Place::Ram(gpa) = self.place(gva, access)?
             && self.paging.memory.read(gpa, bytes).is_ok()
         {
             return Ok(());
         }
-        self.read_pages(gva, bytes, access)
+        bytes.fill(0xff);
+        Ok(())
     }
 
     #[inline(always)] // most lengths are constants

@@ -108,27 +108,36 @@ impl Window {
     /// zeros behind the end of RAM.
     #[inline(always)]
     fn piece(&self, gpa: Gpa) -> u128 {
-        let (inside, first) = (gpa.get() % 8, gpa.get() & !7);
+        let (inside, first) = (gpa.get() % 8, Gpa::new(gpa.get() & !7));
+        let word = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
+        let (low, high) = match self.words(first, 3) {
+            Ok([first, second, third]) => (word(first) | word(second) << 64, word(third)),
+            _ => self.last_piece(first),
+        };
+        // Twice, since a shift by all bits is none.
+        low >> (8 * inside) | (high << 64 << (64 - 8 * inside))
+    }
+
+    #[cold]
+    fn last_piece(&self, first: Gpa) -> (u128, u128) {
         let word = |number: u64| {
-            let word = self.load_u64(Gpa::new(first.saturating_add(8 * number)));
+            let word = self.load_u64(Gpa::new(first.get().saturating_add(8 * number)));
             u128::from(word.unwrap_or(0))
         };
-        let low = (word(0) | word(1) << 64) >> (8 * inside);
-        if inside == 0 {
-            return low;
-        }
-        low | word(2) << (128 - 8 * inside)
+        (word(0) | word(1) << 64, word(2))
     }
 
     /// Reads bytes that are not whole words: instructions above all.
     #[inline(always)] // most lengths are constants
     fn read_pieces(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), OutsideRam> {
         self.address(gpa, bytes.len() as u64)?;
+        if bytes.len() <= PIECE {
+            bytes.copy_from_slice(&self.piece(gpa).to_le_bytes()[..bytes.len()]);
+            return Ok(());
+        }
         for (number, part) in bytes.chunks_mut(PIECE).enumerate() {
             let piece = self.piece(Gpa::new(gpa.get() + (PIECE * number) as u64));
-            for (to, from) in part.iter_mut().zip(piece.to_le_bytes()) {
-                *to = from;
-            }
+            part.copy_from_slice(&piece.to_le_bytes()[..part.len()]);
         }
         Ok(())
     }
