@@ -4,6 +4,7 @@
 
 use x86::Gpa;
 
+use super::acpi;
 use crate::{GuestPages, MIB, Problem};
 
 /// Where it lies; the guest gets this address in RSI.
@@ -13,6 +14,7 @@ const COMMAND_LINE: u64 = 0x2_0000;
 const COMMAND_LINE_SIZE: u64 = 2048;
 
 // Offsets of fields.
+const ACPI_RSDP_ADDR: u64 = 0x70;
 const E820_ENTRIES: u64 = 0x1e8;
 const BOOT_FLAG: u64 = 0x1fe;
 const HEADER: u64 = 0x202;
@@ -67,6 +69,8 @@ pub fn write(pages: &mut GuestPages, arguments: &[String]) -> Result<(), Problem
     field(CMD_LINE_PTR, &(COMMAND_LINE as u32).to_le_bytes())?;
     field(CMDLINE_SIZE, &(command_line.len() as u32).to_le_bytes())?;
     field(KERNEL_ALIGNMENT, &0x0100_0000_u32.to_le_bytes())?;
+
+    pages.write_u64(Gpa::new(ADDRESS + ACPI_RSDP_ADDR), acpi::ROOT_POINTER)?;
 
     let map = memory_map(pages.size());
     pages.write(Gpa::new(ADDRESS + E820_ENTRIES), &[map.len() as u8])?;

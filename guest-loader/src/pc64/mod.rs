@@ -11,11 +11,13 @@
 //! 0x07000  boot_params          0x0a000  level 3
 //! 0x08ff0  stack, downwards     0x0b000  level 2, one page for each GiB of RAM
 //!                               0x20000  command line
+//!                               0xf5000  ACPI root pointer
 //! ```
 //!
 //! The memory map is the one that QEMU's firmware gives a PC of the same size,
 //! so that a guest sees the same RAM bare and under Umbriel.
 
+mod acpi;
 mod boot_params;
 mod segments;
 mod tables;
@@ -70,6 +72,7 @@ pub fn place(bytes: &[u8], options: &Options) -> Result<PlacedGuest, Problem> {
     let mut pages = GuestPages::new(memory);
     let end = segments::load(&elf, &mut pages, boot_params::usable_end(memory))?;
     tables::build(&mut pages)?;
+    acpi::write(&mut pages)?;
     boot_params::write(&mut pages, &options.arguments)?;
     Ok(PlacedGuest {
         platform: Platform::Pc64,

@@ -1,13 +1,12 @@
 //! The real-time clock, the power-management timer, and the end by soft off.
 
 use guest_runtime::instruction::{halt, in_byte, in_long, out_byte, out_word};
-use guest_runtime::println;
+use guest_runtime::{BootInfo, println};
 
-use crate::ticks;
+use crate::{acpi, ticks};
 
 const PM_TIMER: u16 = 0x608;
-const PM_CONTROL: u16 = 0x604;
-const SOFT_OFF: u16 = 0x2000;
+const SLEEP_ENABLE: u16 = 0x2000;
 
 /// Whether clock and timer show what they can.
 pub fn check() -> bool {
@@ -55,8 +54,23 @@ fn timer() -> bool {
     (3579..3800).contains(&passed)
 }
 
-/// Switches the machine off.
-pub fn off() -> ! {
-    out_word(PM_CONTROL, SOFT_OFF);
+/// Switches the machine off, by the register that the tables name.
+pub fn off(boot: &BootInfo) -> bool {
+    let Some(power) = acpi::power(boot) else {
+        println!("tables: WRONG");
+        return false;
+    };
+    println!(
+        "control at {:#x}, timer at {:#x}",
+        power.control, power.timer
+    );
+    println!(
+        "type of soft off: {}, processors: {}",
+        power.soft_off, power.processors
+    );
+    out_word(
+        power.control,
+        SLEEP_ENABLE | u16::from(power.soft_off) << 10,
+    );
     halt()
 }

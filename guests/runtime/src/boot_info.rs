@@ -13,10 +13,12 @@ const REGIONS_MAX: usize = 32;
 
 const PVH_MAGIC: u32 = 0x336e_c578;
 const PVH_COMMAND_LINE: u64 = 24;
+const PVH_ROOT_POINTER: u64 = 32;
 const PVH_MEMORY_MAP: u64 = 40;
 const PVH_MEMORY_MAP_ENTRIES: u64 = 48;
 const PVH_ENTRY_SIZE: u64 = 24;
 
+const LINUX_ROOT_POINTER: u64 = 0x70;
 const LINUX_E820_ENTRIES: u64 = 0x1e8;
 const LINUX_COMMAND_LINE: u64 = 0x228;
 const LINUX_E820: u64 = 0x2d0;
@@ -49,6 +51,7 @@ pub struct BootInfo {
     command_line_length: usize,
     regions: [Region; REGIONS_MAX],
     region_count: usize,
+    root_pointer: u64,
 }
 
 impl BootInfo {
@@ -61,6 +64,7 @@ impl BootInfo {
             kind: RegionKind::Reserved(0),
         }; REGIONS_MAX],
         region_count: 0,
+        root_pointer: 0,
     };
 
     /// Reads `hvm_start_info` at `address`; `byte` reads memory.
@@ -70,6 +74,7 @@ impl BootInfo {
         if read.u32(address) != PVH_MAGIC {
             return info;
         }
+        info.root_pointer = read.u64(address + PVH_ROOT_POINTER);
         info.copy_command_line(read.u64(address + PVH_COMMAND_LINE), &read);
         let map = read.u64(address + PVH_MEMORY_MAP);
         for entry in 0..u64::from(read.u32(address + PVH_MEMORY_MAP_ENTRIES)) {
@@ -82,6 +87,7 @@ impl BootInfo {
     pub fn from_linux(address: u64, byte: impl Fn(u64) -> u8) -> Self {
         let read = Reader(byte);
         let mut info = Self::EMPTY;
+        info.root_pointer = read.u64(address + LINUX_ROOT_POINTER);
         info.copy_command_line(u64::from(read.u32(address + LINUX_COMMAND_LINE)), &read);
         for entry in 0..u64::from((read.0)(address + LINUX_E820_ENTRIES)) {
             info.copy_region(address + LINUX_E820 + entry * LINUX_ENTRY_SIZE, &read);
@@ -92,6 +98,11 @@ impl BootInfo {
     /// The command line; up to [`COMMAND_LINE_MAX`] bytes, empty if it is not UTF-8.
     pub fn command_line(&self) -> &str {
         core::str::from_utf8(&self.command_line[..self.command_line_length]).unwrap_or("")
+    }
+
+    /// Address of ACPI's root pointer; 0 if none was told.
+    pub const fn root_pointer(&self) -> u64 {
+        self.root_pointer
     }
 
     /// The memory map, in the order given.
