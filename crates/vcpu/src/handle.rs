@@ -13,6 +13,9 @@ use crate::{Registers, VcpuState, ahead};
 
 /// DR6.BS: a single step (SDM vol. 3B, figure 17-1).
 const DR6_BS: u64 = 1 << 14;
+/// DR6.B0 to B3: the breakpoints that were hit. A debug exception may clear
+/// those that were not (SDM vol. 3B, §17.2.3), and QEMU's do.
+const DR6_HITS: u64 = 0xf;
 
 /// Handles a trap of the guest thread.
 ///
@@ -160,7 +163,7 @@ fn exception(
             match vector {
                 Vector::Debug => {
                     if is_stepping(registers) {
-                        state.dr[6] |= DR6_BS;
+                        state.dr[6] = state.dr[6] & !DR6_HITS | DR6_BS;
                     }
                     deliver(state, registers, reflected, machine)
                 }
@@ -334,7 +337,7 @@ fn settle(
         state.interruptibility = 0;
     }
     if stepping {
-        state.dr[6] |= DR6_BS;
+        state.dr[6] = state.dr[6] & !DR6_HITS | DR6_BS;
         return deliver(
             state,
             registers,

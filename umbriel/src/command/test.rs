@@ -16,8 +16,9 @@ use crate::suite::{Case, bench, cargo, fuzz, kernel, runner};
 use crate::tools::{self, Need};
 
 /// What also runs bare, but is no part of every system.
-const OTHER_BARE_PACKAGES: [&str; 8] = [
+const OTHER_BARE_PACKAGES: [&str; 9] = [
     "bench",
+    "differential",
     "hello",
     "kernel-model",
     "kernel-probe",

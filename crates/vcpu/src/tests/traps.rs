@@ -63,6 +63,26 @@ fn single_step_after_an_executed_instruction() {
     assert_eq!(rig.registers.rflags & 0x100, 0);
 }
 
+/// SDM vol. 3B, §17.2.3: a debug exception clears B0 to B3, and nothing else of DR6.
+#[test]
+fn a_single_step_hits_no_breakpoint() {
+    for native in [false, true] {
+        let mut rig = Rig::new();
+        rig.registers.rflags |= 0x100;
+        rig.state.dr[6] = 0xffff_afff;
+        let outcome = if native {
+            rig.trap(Trap::Exception {
+                vector: 1,
+                error_code: 0,
+            })
+        } else {
+            rig.run(&[0x0f, 0x06])
+        };
+        assert_eq!(outcome, Outcome::Resume);
+        assert_eq!(rig.state.dr[6], 0xffff_eff0);
+    }
+}
+
 /// The same for a native instruction, which the kernel reports as vector 1.
 #[test]
 fn single_step_after_a_native_instruction() {

@@ -1,0 +1,84 @@
+//! The pages of sequences, and their entries.
+
+use guest_runtime::instruction::{invalidate_page, read_cr3};
+use guest_runtime::{Memory, Page};
+
+use crate::layout::{CODE, DATA};
+
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 2;
+const USER: u64 = 4;
+const ACCESSED: u64 = 1 << 5;
+const DIRTY: u64 = 1 << 6;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const WORDS: u64 = 512;
+
+/// Code, data, a read-only page and one of the kernel's, which all sequences share.
+pub struct Pages {
+    code: Page,
+    data: Page,
+    /// The level-1 table.
+    table: Page,
+    others: [Page; 2],
+}
+
+impl Pages {
+    /// Maps them.
+    pub fn map(memory: &mut Memory) -> Self {
+        let pages = Self {
+            code: memory.page(),
+            data: memory.page(),
+            table: memory.leaf(CODE).0,
+            others: [memory.page(), memory.page()],
+        };
+        // The upper entries of these addresses belong to them alone.
+        let mut table = Page::at(read_cr3() & ADDRESS);
+        for level in (2..=4).rev() {
+            let index = CODE >> (12 + 9 * (level - 1)) & (WORDS - 1);
+            let entry = table.read(index) | USER;
+            table.write(index, entry);
+            table = Page::at(entry & ADDRESS);
+        }
+        pages
+    }
+
+    fn entries(&self) -> [(u64, u64); 4] {
+        let [read_only, kernel] = self.others;
+        [
+            (CODE, self.code.address() | PRESENT | WRITABLE | USER),
+            (DATA, self.data.address() | PRESENT | WRITABLE | USER),
+            (DATA + 0x2000, read_only.address() | PRESENT | USER),
+            (DATA + 0x3000, kernel.address() | PRESENT | WRITABLE),
+        ]
+    }
+
+    /// Puts `bytes` where code stands, and everything else as it was at first.
+    pub fn reset(&self, bytes: &[u8]) {
+        for (index, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0x90; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.code.write(index as u64, u64::from_le_bytes(word));
+        }
+        for index in 0..WORDS {
+            self.data
+                .write(index, index.wrapping_mul(0x0101_0101_0101_0101));
+        }
+        for (address, entry) in self.entries() {
+            self.table.write(address / 4096 % WORDS, entry);
+            invalidate_page(address);
+        }
+    }
+
+    /// Hands over what sequences can change: the data page, and A and D of all.
+    pub fn each_word(&self, mut word: impl FnMut(u64)) {
+        for index in 0..WORDS {
+            word(self.data.read(index));
+        }
+        for page in self.others {
+            (0..64).for_each(|index| word(page.read(index)));
+        }
+        for (address, _) in self.entries() {
+            word(self.table.read(address / 4096 % WORDS) & (ACCESSED | DIRTY));
+        }
+    }
+}

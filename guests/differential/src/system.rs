@@ -1,0 +1,130 @@
+//! Registers of the system: read for the digest, put back before each sequence.
+#![allow(unsafe_code)] // privileged instructions
+
+use core::arch::asm;
+
+use crate::enter;
+
+/// What sequences change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct System {
+    pub cr0: u64,
+    pub cr2: u64,
+    pub cr4: u64,
+    pub cr8: u64,
+    /// DR0 to DR3, DR6, DR7.
+    pub debug: [u64; 6],
+    /// Of [`MSRS`].
+    pub msrs: [u64; MSRS.len()],
+}
+
+/// EFER, STAR, LSTAR, CSTAR, FMASK, FS base, GS base, KERNEL_GS_BASE.
+const MSRS: [u32; 8] = [
+    0xc000_0080,
+    0xc000_0081,
+    0xc000_0082,
+    0xc000_0083,
+    0xc000_0084,
+    0xc000_0100,
+    0xc000_0101,
+    0xc000_0102,
+];
+
+impl System {
+    /// What every sequence starts with.
+    pub fn initial() -> Self {
+        Self {
+            cr0: 0x8001_0031, // PG, WP, NE, ET, PE
+            cr2: 0,
+            cr4: 0x20, // PAE
+            cr8: 0,
+            debug: [0, 0, 0, 0, 0xffff_0ff0, 0x400],
+            msrs: [
+                0x501, // LMA, LME, SCE
+                0x0013_0008 << 32,
+                enter::syscall_handler(),
+                0,
+                0x100, // TF: the handler is not stepped
+                0,
+                0,
+                0x1234_5678,
+            ],
+        }
+    }
+
+    /// What is there now.
+    pub fn read() -> Self {
+        let (cr0, cr2, cr4, cr8): (u64, u64, u64, u64);
+        let (d0, d1, d2, d3, d6, d7): (u64, u64, u64, u64, u64, u64);
+        // SAFETY: reads registers.
+        unsafe {
+            asm!("mov {}, cr0", "mov {}, cr2", "mov {}, cr4", "mov {}, cr8",
+                out(reg) cr0, out(reg) cr2, out(reg) cr4, out(reg) cr8,
+                options(nomem, nostack, preserves_flags));
+            asm!("mov {}, dr0", "mov {}, dr1", "mov {}, dr2", "mov {}, dr3",
+                out(reg) d0, out(reg) d1, out(reg) d2, out(reg) d3,
+                options(nomem, nostack, preserves_flags));
+            asm!("mov {}, dr6", "mov {}, dr7", out(reg) d6, out(reg) d7,
+                options(nomem, nostack, preserves_flags));
+        }
+        Self {
+            cr0,
+            cr2,
+            cr4,
+            cr8,
+            debug: [d0, d1, d2, d3, d6, d7],
+            msrs: MSRS.map(read_msr),
+        }
+    }
+
+    /// Makes the registers, which are `now`, what `self` says.
+    pub fn restore(&self, now: &Self) {
+        // SAFETY: the values are those of `initial`, which keep 64-bit mode and
+        // enable no breakpoint; nothing of the guest lies by FS or GS.
+        unsafe {
+            if self.cr0 != now.cr0 {
+                asm!("mov cr0, {}", in(reg) self.cr0, options(nostack, preserves_flags));
+            }
+            if self.cr2 != now.cr2 {
+                asm!("mov cr2, {}", in(reg) self.cr2, options(nostack, preserves_flags));
+            }
+            if self.cr4 != now.cr4 {
+                asm!("mov cr4, {}", in(reg) self.cr4, options(nostack, preserves_flags));
+            }
+            if self.cr8 != now.cr8 {
+                asm!("mov cr8, {}", in(reg) self.cr8, options(nostack, preserves_flags));
+            }
+            if self.debug != now.debug {
+                let [d0, d1, d2, d3, d6, d7] = self.debug;
+                asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}",
+                    in(reg) d0, in(reg) d1, in(reg) d2, in(reg) d3,
+                    options(nostack, preserves_flags));
+                asm!("mov dr6, {}", "mov dr7, {}", in(reg) d6, in(reg) d7,
+                    options(nostack, preserves_flags));
+            }
+        }
+        for (index, (wanted, is)) in self.msrs.iter().zip(&now.msrs).enumerate() {
+            if wanted != is {
+                write_msr(MSRS[index], *wanted);
+            }
+        }
+    }
+}
+
+fn read_msr(index: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reads a register that exists.
+    unsafe {
+        asm!("rdmsr", in("ecx") index, out("eax") low, out("edx") high,
+            options(nomem, nostack, preserves_flags));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn write_msr(index: u32, value: u64) {
+    // SAFETY: as in `restore`.
+    unsafe {
+        asm!("wrmsr", in("ecx") index, in("eax") value as u32, in("edx") (value >> 32) as u32,
+            options(nostack, preserves_flags));
+    }
+}
