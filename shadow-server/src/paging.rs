@@ -328,6 +328,10 @@ impl<'p> Mmu<'p> {
 }
 
 impl Machine for Mmu<'_> {
+    fn read_registers(&mut self, registers: &mut Registers, set: RegisterSet) {
+        self.failed |= self.thread.read(registers, set).is_err();
+    }
+
     fn load_registers(&mut self, registers: &mut Registers, set: RegisterSet) {
         self.failed |= self.thread.load(registers, set).is_err();
     }

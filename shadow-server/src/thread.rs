@@ -142,7 +142,17 @@ impl Thread {
         words(registers).first_chunk().filter(|_| known)
     }
 
-    /// Fetches the registers of `set` that are not known yet.
+    /// Fetches the registers of `set` that the fault message did not bring; none
+    /// of them will change.
+    #[inline]
+    pub fn read(&mut self, registers: &mut Registers, set: RegisterSet) -> sel4::Result<()> {
+        if set.words() <= self.arrived {
+            return Ok(());
+        }
+        self.load(registers, set)
+    }
+
+    /// Fetches the registers of `set` that are not known yet, so that they can change.
     #[inline]
     pub fn load(&mut self, registers: &mut Registers, set: RegisterSet) -> sel4::Result<()> {
         let count = set.words().min(UserContext::WORDS);
@@ -167,10 +177,12 @@ impl Thread {
     /// equal to `registers`.
     fn changed(&self, registers: &Registers) -> usize {
         let (now, has) = (words(registers), words(&self.has));
-        (0..self.known)
-            .rev()
-            .find(|word| now[*word] != has[*word])
-            .map_or(0, |last| last + 1)
+        let (now, has) = (&now[..self.known], &has[..self.known]);
+        let mut count = self.known;
+        while count > 0 && now[count - 1] == has[count - 1] {
+            count -= 1;
+        }
+        count
     }
 
     /// The reply that lets the thread run on with `registers`, if one is due and

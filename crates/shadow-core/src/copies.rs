@@ -213,7 +213,7 @@ impl<'a> Copies<'a> {
     }
 
     /// Chooses the copy of `frame` to map at `place`.
-    #[inline]
+    #[inline(always)] // the fault path and its neighbours
     pub(crate) fn choose(
         &self,
         frames: &Frames<'_>,
@@ -249,6 +249,11 @@ impl<'a> Copies<'a> {
                     if other == 0 {
                         return Choice::Unclaimed(extra);
                     }
+                    return match self.live_slot(tables, spare) {
+                        None => Choice::Stale(spare),
+                        Some(_) if self.live_slot(tables, extra).is_none() => Choice::Stale(extra),
+                        Some(_) => Choice::AllLive,
+                    };
                 }
                 _ => {}
             }

@@ -86,7 +86,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
     }
 
-    #[inline]
+    #[inline(always)] // its two callers are the fault path and its neighbours
     fn map_copy(
         &mut self,
         choice: Choice,

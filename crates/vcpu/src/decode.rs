@@ -243,6 +243,15 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether it changes no register but RIP, RSP and RFLAGS; `false` if that is
+    /// not worth knowing.
+    pub(crate) const fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::MovToControl { .. } | Self::Invlpg { .. } | Self::Out { .. }
+        )
+    }
+
     /// The registers that executing it reads or writes.
     pub(crate) fn registers(&self) -> RegisterSet {
         match self {

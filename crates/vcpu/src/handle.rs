@@ -262,7 +262,12 @@ pub(crate) fn start(
     instruction: Instruction,
     machine: &mut impl Machine,
 ) -> Outcome {
-    machine.load_registers(registers, instruction.operation.registers());
+    let needed = instruction.operation.registers();
+    if instruction.operation.only_reads() {
+        machine.read_registers(registers, needed);
+    } else {
+        machine.load_registers(registers, needed);
+    }
     run(state, registers, instruction, machine)
 }
 

@@ -147,6 +147,12 @@ pub trait Machine {
         let _ = (registers, set);
     }
 
+    /// As [`Self::load_registers`], for an instruction that changes none but RIP,
+    /// RSP and RFLAGS.
+    fn read_registers(&mut self, registers: &mut Registers, set: RegisterSet) {
+        self.load_registers(registers, set);
+    }
+
     /// Copies guest memory at `gva` into `bytes`.
     ///
     /// # Errors
