@@ -10,7 +10,7 @@
 use x86::{Gpa, Gva};
 
 /// Entries; a page has one place.
-const ENTRIES: usize = 64;
+const ENTRIES: usize = 128;
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -37,7 +37,7 @@ pub struct Translations {
 const fn place(gva: Gva, write: bool) -> usize {
     let page = (gva.get() >> 12) as usize;
     let half = if write { ENTRIES / 2 } else { 0 };
-    (page ^ (page >> 9) ^ half) % ENTRIES
+    (page ^ (page >> 9)) % (ENTRIES / 2) + half
 }
 
 impl Translations {

@@ -199,6 +199,8 @@ fn a_table_without_leaves_is_given_its_new_origin_in_place() {
     let mut machine = Machine::new(ROOMY);
     populate(&mut machine, 0, 2);
     for va in [BASE, BASE + 4096] {
+        let entry = machine.entry(Level::L1, va);
+        machine.poke(entry, 0);
         let dropped = machine.mmu.page_fault_delivered(
             &machine.cpu,
             Gva::new(va),

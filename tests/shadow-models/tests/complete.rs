@@ -10,7 +10,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 /// behaviour, or of the model, and is recorded in `docs/shadow-mmu.md`.
 const STATES: &[(&str, usize)] = &[
     ("page", 1772),
-    ("instances", 16566),
+    ("instances", 16438),
     ("vcpus", 1800),
     ("upper", 680),
     ("superpage", 1566),
@@ -23,7 +23,7 @@ const STATES: &[(&str, usize)] = &[
     ("siblings", 1862),
     ("evicted-walk", 1600),
     ("detached", 379),
-    ("parts", 951),
+    ("parts", 833),
     ("servers", 926),
 ];
 
