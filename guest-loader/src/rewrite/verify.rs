@@ -88,3 +88,61 @@ fn at<'a>(elf: &Elf<'a>, address: u64, length: usize) -> Option<&'a [u8]> {
         segment.content.get(offset..offset.checked_add(length)?)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rewrite::KernelSupport;
+    use crate::testing::{ElfWriter, FUNCTION};
+
+    const BASE: u64 = 0x20_0000;
+    /// `mov ds, ax; mov cr3, rax; ret`
+    const CODE: [u8; 6] = [0x8e, 0xd8, 0x0f, 0x22, 0xd8, 0xc3];
+    /// The same after rewriting.
+    const GOOD: [u8; 6] = [0xcd, 0x9e, 0xcd, 0x9e, 0xcc, 0xc3];
+
+    fn image(code: &[u8]) -> Vec<u8> {
+        ElfWriter::new(BASE)
+            .load(5, BASE, code, code.len() as u64)
+            .symbol(FUNCTION, BASE, code.len() as u64)
+            .bytes()
+    }
+
+    /// The rule that `rewritten` breaks under a plan that `change` was made to.
+    fn rule(rewritten: &[u8], change: impl FnOnce(&mut Plan)) -> Option<&'static str> {
+        let original = image(&CODE);
+        let elf = Elf::parse(&original).unwrap();
+        let code = Code::read(&original, &elf, BASE).unwrap();
+        let mut plan = Plan::new(&code, &elf, KernelSupport::ExactSyscall);
+        change(&mut plan);
+        match verify(&original, &image(rewritten), &code, &plan) {
+            Ok(()) => None,
+            Err(Problem::RewriteBroken { rule, .. }) => Some(rule),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_is_found() {
+        let mut left = GOOD;
+        left[..2].copy_from_slice(&CODE[..2]);
+        let mut changed = GOOD;
+        changed[5] = 0x90;
+        let restored = Some("the image and its side table make the original");
+        assert_eq!(rule(&GOOD, |_| {}), None);
+        assert_eq!(rule(&changed, |_| {}), restored);
+        assert_eq!(rule(&left, |_| {}), Some("an entry's instruction traps"));
+        assert_eq!(
+            rule(&left, |plan| drop(plan.steps.remove(0))),
+            Some("no silent instruction is left")
+        );
+        assert_eq!(
+            rule(&GOOD, |plan| plan.steps[0].address = BASE - 1),
+            Some("every entry lies in the file")
+        );
+        assert_eq!(
+            rule(&GOOD, |plan| plan.steps[1].means = Means::Halt),
+            Some("an entry's instruction traps")
+        );
+    }
+}

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::testing::{ABI1, ElfWriter, MFT1, RESERVED, abi, entry, manifest, note, pc64, solo5};
+use system::compiled::MAX_REWRITES;
+
+use crate::testing::{
+    ABI1, ElfWriter, FUNCTION, MFT1, RESERVED, abi, entry, manifest, note, pc64, solo5,
+};
 use crate::{Device, DeviceKind, Image, MIB, Options, Platform, Problem, place};
 
 /// What placing must be refused for.
@@ -326,6 +330,35 @@ fn kernels() -> Vec<Case> {
     ]
 }
 
+/// What only an image that is to be rewritten is refused for.
+fn rewrites() -> Vec<Case> {
+    let kernel = |code: &[u8]| ElfWriter::new(0x20_0000).load(5, 0x20_0000, code, 0x10_0000);
+    let cli = vec![0xfa; MAX_REWRITES + 1];
+    let mut no_sections = kernel(&[0xc3]).bytes();
+    no_sections[40..48].copy_from_slice(&[0xff; 8]);
+    no_sections[60] = 1;
+    let cases = [
+        pc64_case(&kernel(&[0xc3, 0x8e, 0xd8]), "cannot be told apart"),
+        pc64_case(
+            &kernel(&cli).symbol(FUNCTION, 0x20_0000, cli.len() as u64),
+            "instructions would have to be rewritten or known",
+        ),
+        pc64_case(
+            &kernel(&[0xc3; 2]).load(5, 0x20_0001, &[0xc3], 1),
+            "two sections of code overlap at 0x200001",
+        ),
+        Case {
+            platform: Platform::Pc64,
+            ..bytes_case(no_sections, "sections and symbols cannot be read")
+        },
+    ];
+    let rewriting = |mut case: Case| {
+        case.options.rewrite = true;
+        case
+    };
+    cases.map(rewriting).into()
+}
+
 /// The variants of [`Problem`], from its source.
 fn variants() -> BTreeSet<String> {
     let source = include_str!("../problem.rs");
@@ -349,10 +382,15 @@ fn variants() -> BTreeSet<String> {
 #[test]
 fn every_problem_is_found_and_told() {
     let mut seen = BTreeSet::new();
-    for case in [headers(), segments(), notes(), options(), kernels()]
-        .into_iter()
-        .flatten()
-    {
+    let cases = [
+        headers(),
+        segments(),
+        notes(),
+        options(),
+        kernels(),
+        rewrites(),
+    ];
+    for case in cases.into_iter().flatten() {
         let image = Image {
             name: "apps/bad",
             bytes: &case.bytes,
@@ -373,6 +411,8 @@ fn every_problem_is_found_and_told() {
     }
     // The loader's own structures always fit into the least memory.
     seen.insert("OutsideMemory".to_owned());
+    // Only a defect of the rewriter can cause this; `rewrite::verify` tests it.
+    seen.insert("RewriteBroken".to_owned());
     let missing: Vec<_> = variants().difference(&seen).cloned().collect();
     assert!(missing.is_empty(), "no test for {missing:?}");
     assert!(variants().len() > 40, "the list of variants was not read");
