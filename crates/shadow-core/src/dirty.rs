@@ -8,11 +8,11 @@
 
 use x86::Gfn;
 
-use crate::budget::Budget;
 use crate::frames::{FrameKind, HostMap};
-use crate::mappings::{MapError, Mappings};
+use crate::mappings::{Mappings, Result};
 use crate::mmu::ShadowMmu;
 use crate::policy::Defect;
+use crate::request::{Ops, Request};
 
 impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Starts a log; every frame counts as written.
@@ -40,9 +40,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         first: Gfn,
         dirty: &mut [u64],
         caps: &mut impl Mappings,
-    ) -> Result<Gfn, MapError> {
+    ) -> Result<Gfn> {
         dirty.fill(0);
-        let caps = &mut Budget::new(caps, self.policy.budget);
+        let caps = &mut Request::new(&(), caps, self.policy.budget);
         let mut next = first;
         for place in 0..dirty.len() * 64 {
             if self.frames.kind(next) == FrameKind::NotRam {
@@ -60,13 +60,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     }
 
     /// Makes a frame clean; `true` if it was dirty.
-    fn clear_dirty(&mut self, frame: u32, caps: &mut impl Mappings) -> Result<bool, MapError> {
+    fn clear_dirty(&mut self, frame: u32, ops: &mut impl Ops) -> Result<bool> {
         if self.frames.is_clean(frame) {
             return Ok(false);
         }
         if self.frames.is_logged() {
             if !self.policy.has(Defect::LoggedWritable) {
-                self.take_all_writes(frame, caps)?;
+                self.take_all_writes(frame, ops)?;
             }
             self.counters.log_dirty += 1;
             self.frames.set_clean(frame);

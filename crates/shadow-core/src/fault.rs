@@ -6,10 +6,11 @@ use crate::context::{Access, PagingContext, View};
 use crate::copies::Claim;
 use crate::frames::{FrameKind, HostMap, Tracking};
 use crate::leaf::Leaf;
-use crate::mappings::{MapError, Mappings};
+use crate::mappings::{MapError, Mappings, Result};
 use crate::mmu::ShadowMmu;
 use crate::origin::Rights;
 use crate::policy::Defect;
+use crate::request::{Ops, Request, UNBOUNDED};
 use crate::walk::{GuestWalk, WalkFailure, walk};
 
 /// What became of a page fault.
@@ -127,9 +128,10 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
     ) -> FaultOutcome {
+        let ops = &mut Request::new(memory, caps, UNBOUNDED);
         self.counters.fault += 1;
         for _ in 0..ROUNDS {
-            if let Some(outcome) = self.handle_once(cpu, gva, access, memory, caps) {
+            if let Some(outcome) = self.handle_once(cpu, gva, access, ops) {
                 return outcome;
             }
         }
@@ -144,10 +146,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         cpu: &PagingContext,
         gva: Gva,
         access: Access,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
+        ops: &mut impl Ops,
     ) -> Option<FaultOutcome> {
-        let walk = match walk(memory, &self.frames, cpu, gva, access) {
+        let walk = match walk(ops.memory(), &self.frames, cpu, gva, access) {
             Ok(walk) => walk,
             Err(failure) => return Some(self.refuse(failure)),
         };
@@ -168,7 +169,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             }
         };
         let writable = compose(&walk, kind, cpu.view(), access);
-        match self.apply(cpu, gva, access, &walk, writable, memory, caps) {
+        match self.apply(cpu, gva, access, &walk, writable, ops) {
             Ok(outcome) => outcome,
             Err(error) if error.is_again() => Some(FaultOutcome::Again),
             Err(error) => Some(FaultOutcome::Failed(error)),
@@ -178,21 +179,19 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Makes the shadow agree with a walk; `None` if something changed that
     /// asks for another one.
     #[inline(always)] // as the round that it ends
-    #[expect(clippy::too_many_arguments, reason = "the parts of one fault")]
-    fn apply<C: Mappings>(
+    fn apply<O: Ops>(
         &mut self,
         cpu: &PagingContext,
         gva: Gva,
         access: Access,
         walk: &GuestWalk,
         may_write: bool,
-        memory: &impl GuestMemory,
-        caps: &mut C,
-    ) -> Result<Option<FaultOutcome>, MapError> {
+        ops: &mut O,
+    ) -> Result<Option<FaultOutcome>> {
         let Some(space) = self.spaces.active_for(cpu) else {
             return Ok(Some(FaultOutcome::NotActive));
         };
-        if gva.page_base().get() >= C::TOP {
+        if gva.page_base().get() >= O::TOP {
             return Ok(Some(FaultOutcome::Unmappable { gva }));
         }
         // `decide` has shown that the frame is RAM, so its number is small.
@@ -204,11 +203,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let writable = may_write && (access.is_write() || unasked);
         if writable && tracking == Tracking::Synced && !planted {
             let on_path = self.is_on_path(frame, cpu.root, &walk.origins);
-            if self.prepare_write(cpu.vcpu, frame, on_path, memory, caps)? {
+            if self.prepare_write(cpu.vcpu, frame, on_path, ops)? {
                 return Ok(None);
             }
         }
-        let Some(table) = self.instance_for(space, gva, &walk.origins, caps)? else {
+        let Some(table) = self.instance_for(space, gva, &walk.origins, ops)? else {
             return Ok(None);
         };
         if writable {
@@ -217,7 +216,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if self.frames.any_out_of_sync() {
             self.note_used(cpu.root, gva, walk);
             if writable {
-                self.add_fixup(frame, Claim::new(space, gva.page_base()), caps)?;
+                self.add_fixup(frame, Claim::new(space, gva.page_base()), ops)?;
             }
         }
         let leaf = Leaf {
@@ -228,11 +227,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let fresh = !self
             .tables
             .is_present(Level::L1, table, Level::L1.index(gva));
-        let healed = self.fill(space, gva, table, leaf, caps)?;
+        let healed = self.fill(space, gva, table, leaf, ops)?;
         // Where this entry had never been used, its neighbours hardly were.
         let worth = fresh && !walk.marked && walk.leaf_level == Level::L1;
         if worth && self.policy.neighbours > 1 {
-            self.prefault_neighbours(cpu, space, gva, table, access, walk, memory, caps)?;
+            self.prefault_neighbours(cpu, space, gva, table, access, walk, ops)?;
         }
         self.counters.fault_fixed += 1;
         self.counters.fault_wp0 += u64::from(writable && !walk.rights.contains(Rights::WRITE));

@@ -7,10 +7,11 @@
 
 use x86::{Gva, Level};
 
-use crate::mappings::{MapError, Mappings, SpaceId, TableId};
+use crate::mappings::{MapError, Result, SpaceId, TableId};
 use crate::mmu::ShadowMmu;
 use crate::origin::Origin;
 use crate::policy::Defect;
+use crate::request::Ops;
 use crate::tables::TableState;
 
 /// The level-1 instance of the latest fill, so that a fault beside it need
@@ -66,8 +67,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         space: SpaceId,
         gva: Gva,
         origins: &[Origin; 3],
-        caps: &mut impl Mappings,
-    ) -> Result<Option<u16>, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<Option<u16>> {
         let last = &self.last;
         if last.prefix == LastPath::prefix_of(gva)
             && last.space == space
@@ -76,11 +77,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(Some(last.table));
         }
         let promoted = self.counters.promote;
-        self.track_root(space, caps)?;
+        self.track_root(space, ops)?;
         let mut parent = space.0;
         for level in BELOW_ROOT {
             parent =
-                self.instance_below(space, level, parent, gva, origins[level as usize - 1], caps)?;
+                self.instance_below(space, level, parent, gva, origins[level as usize - 1], ops)?;
         }
         if self.counters.promote != promoted && !self.policy.has(Defect::PromotionTrusted) {
             return Ok(None);
@@ -102,8 +103,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         parent: u16,
         gva: Gva,
         origin: Origin,
-        caps: &mut impl Mappings,
-    ) -> Result<u16, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<u16> {
         let above = level.above().unwrap_or(Level::L4);
         if let Some(child) = self.tables.child(above, parent, above.index(gva)) {
             if self.tables.origin(level, child) == origin || self.policy.has(Defect::OriginIgnored)
@@ -113,14 +114,14 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             if self.tables.used(level, child) == 0 {
                 self.counters.retag += 1;
                 self.last = LastPath::NONE;
-                self.track(origin, caps)?;
+                self.track(origin, ops)?;
                 self.tables
                     .set_origin(&mut self.frames, level, child, origin);
                 return Ok(child);
             }
-            self.drop_subtree(level, child, caps)?;
+            self.drop_subtree(level, child, ops)?;
         }
-        self.new_instance(space, level, parent, gva, origin, caps)
+        self.new_instance(space, level, parent, gva, origin, ops)
     }
 
     fn new_instance(
@@ -130,16 +131,16 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         parent: u16,
         gva: Gva,
         origin: Origin,
-        caps: &mut impl Mappings,
-    ) -> Result<u16, MapError> {
-        let index = self.reserve_table(level, caps)?;
-        if let Err(error) = self.track(origin, caps) {
+        ops: &mut impl Ops,
+    ) -> Result<u16> {
+        let index = self.reserve_table(level, ops)?;
+        if let Err(error) = self.track(origin, ops) {
             self.tables.give_free(level, index);
             return Err(error);
         }
         let covers = level.span() << 9;
         let va = Gva::new(gva.get() & !(covers - 1));
-        if let Err(error) = caps.map_table(
+        if let Err(error) = ops.map_table(
             TableId {
                 level,
                 index: index.into(),
@@ -160,13 +161,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// An unmapped, empty table, off every list. Takes a free one, else
     /// empties a detached one (R2), else takes the next in use, which is never
     /// an ancestor: those have other levels.
-    fn reserve_table(&mut self, level: Level, caps: &mut impl Mappings) -> Result<u16, MapError> {
+    fn reserve_table(&mut self, level: Level, ops: &mut impl Ops) -> Result<u16> {
         if let Some(index) = self.tables.take_free(level) {
             return Ok(index);
         }
         if let Some(index) = self.tables.first_detached(level) {
             if !self.policy.has(Defect::DetachedReused) {
-                caps.unmap_table(TableId {
+                ops.unmap_table(TableId {
                     level,
                     index: index.into(),
                 })?;
@@ -174,7 +175,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             self.tables.clear_detached(level);
         } else {
             let victim = self.tables.next_victim(level);
-            self.drop_subtree(level, victim, caps)?;
+            self.drop_subtree(level, victim, ops)?;
             self.counters.prealloc_2 += 1;
         }
         self.tables.take_free(level).ok_or(MapError {
@@ -185,14 +186,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Unlinks a table and with it everything below, by one unmap. Copies
     /// mapped there become stale claims; tables below become detached.
-    pub(crate) fn drop_subtree(
-        &mut self,
-        level: Level,
-        index: u16,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    pub(crate) fn drop_subtree(&mut self, level: Level, index: u16, ops: &mut impl Ops) -> Result {
         debug_assert_eq!(self.tables.state(level, index), TableState::Linked);
-        caps.unmap_table(TableId {
+        ops.unmap_table(TableId {
             level,
             index: index.into(),
         })?;
@@ -204,18 +200,14 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Drops all leaves of a level-1 table, the cheaper way; gives the number
     /// of capability operations.
-    pub(crate) fn empty_table(
-        &mut self,
-        table: u16,
-        caps: &mut impl Mappings,
-    ) -> Result<u16, MapError> {
+    pub(crate) fn empty_table(&mut self, table: u16, ops: &mut impl Ops) -> Result<u16> {
         let live = self.tables.used(Level::L1, table);
         if live > LEAVES_UNMAPPED_SINGLY {
-            self.drop_subtree(Level::L1, table, caps)?;
+            self.drop_subtree(Level::L1, table, ops)?;
             return Ok(1);
         }
         for slot in self.tables.present_slots(Level::L1, table) {
-            self.drop_leaf(table, slot, caps)?;
+            self.drop_leaf(table, slot, ops)?;
         }
         Ok(live)
     }
@@ -223,19 +215,15 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Drops all leaves of a space. Few tables are emptied in place, so that
     /// the skeleton of upper tables stays linked; beyond [`EMPTYING_BUDGET`]
     /// the rest is unlinked at the top.
-    pub(crate) fn empty_space(
-        &mut self,
-        space: SpaceId,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    pub(crate) fn empty_space(&mut self, space: SpaceId, ops: &mut impl Ops) -> Result {
         let mut budget = EMPTYING_BUDGET;
         for slot in self.tables.present_slots(Level::L4, space.0) {
             let Some(pdpt) = self.tables.child(Level::L4, space.0, slot) else {
                 continue;
             };
-            self.empty_below(Level::L3, pdpt, &mut budget, caps)?;
+            self.empty_below(Level::L3, pdpt, &mut budget, ops)?;
             if self.tables.used(Level::L3, pdpt) != 0 {
-                self.drop_subtree(Level::L3, pdpt, caps)?;
+                self.drop_subtree(Level::L3, pdpt, ops)?;
             }
         }
         debug_assert_eq!(self.tables.used(Level::L4, space.0), 0);
@@ -248,8 +236,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         level: Level,
         index: u16,
         budget: &mut u16,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+        ops: &mut impl Ops,
+    ) -> Result {
         let Some(below) = level.below() else {
             return Ok(());
         };
@@ -264,9 +252,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 continue;
             };
             if below != Level::L1 {
-                self.empty_below(below, child, budget, caps)?;
+                self.empty_below(below, child, budget, ops)?;
             } else if self.tables.used(below, child) != 0 {
-                let spent = self.empty_table(child, caps)?;
+                let spent = self.empty_table(child, ops)?;
                 *budget = budget.saturating_sub(spent);
             }
         }

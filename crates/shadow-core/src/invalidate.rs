@@ -6,11 +6,11 @@
 
 use x86::{Gfn, GuestMemory, Gva, Level};
 
-use crate::budget::Budget;
 use crate::context::PagingContext;
-use crate::mappings::{MapError, Mappings, SpaceId};
+use crate::mappings::{MapError, Mappings, Result, SpaceId};
 use crate::mmu::ShadowMmu;
 use crate::policy::Defect;
+use crate::request::{Ops, Request, UNBOUNDED};
 use crate::spaces::SpaceKey;
 use crate::tracking::TableRef;
 
@@ -26,22 +26,14 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// # Errors
     /// [`MapError`] if the kernel refuses, or as [`MapError::AGAIN`]; the vCPU
     /// has no active space then.
-    pub fn activate(
-        &mut self,
-        cpu: &PagingContext,
-        caps: &mut impl Mappings,
-    ) -> Result<SpaceId, MapError> {
+    pub fn activate(&mut self, cpu: &PagingContext, caps: &mut impl Mappings) -> Result<SpaceId> {
         if let Some(space) = self.spaces.active_for(cpu) {
             return Ok(space);
         }
-        self.enter(cpu, &mut Budget::new(caps, self.policy.budget))
+        self.enter(cpu, &mut Request::new(&(), caps, self.policy.budget))
     }
 
-    fn enter(
-        &mut self,
-        cpu: &PagingContext,
-        caps: &mut impl Mappings,
-    ) -> Result<SpaceId, MapError> {
+    fn enter(&mut self, cpu: &PagingContext, ops: &mut impl Ops) -> Result<SpaceId> {
         if let Some(space) = self.spaces.active_for(cpu) {
             return Ok(space);
         }
@@ -49,20 +41,16 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let key = SpaceKey::of(cpu);
         let space = match self.spaces.find(key) {
             Some(space) => space,
-            None => self.recycle_space(key, caps)?,
+            None => self.recycle_space(key, ops)?,
         };
-        self.drop_stale(space, caps)?;
-        self.track_root(space, caps)?;
+        self.drop_stale(space, ops)?;
+        self.track_root(space, ops)?;
         self.spaces.set_active(cpu.vcpu, Some(space));
         Ok(space)
     }
 
     /// Gives the least recently active space, emptied, to another root and view.
-    fn recycle_space(
-        &mut self,
-        key: SpaceKey,
-        caps: &mut impl Mappings,
-    ) -> Result<SpaceId, MapError> {
+    fn recycle_space(&mut self, key: SpaceKey, ops: &mut impl Ops) -> Result<SpaceId> {
         let none = MapError {
             operation: "space pool",
             status: 0,
@@ -70,7 +58,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let space = self.spaces.least_recent().ok_or(none)?;
         if self.spaces.key(space) != SpaceKey::NONE {
             self.counters.space_recycled += 1;
-            self.empty(space, caps)?;
+            self.empty(space, ops)?;
         }
         self.tables
             .forget_origin(&mut self.frames, Level::L4, space.0);
@@ -79,8 +67,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     }
 
     /// Drops all leaves of a space; nothing in it is stale then.
-    fn empty(&mut self, space: SpaceId, caps: &mut impl Mappings) -> Result<(), MapError> {
-        self.empty_space(space, caps)?;
+    fn empty(&mut self, space: SpaceId, ops: &mut impl Ops) -> Result {
+        self.empty_space(space, ops)?;
         self.counters.space_emptied += 1;
         while let Some(table) = self.tables.first_stale(space) {
             self.tables
@@ -90,11 +78,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     }
 
     /// Empties the stale instances of a space (R6).
-    fn drop_stale(&mut self, space: SpaceId, caps: &mut impl Mappings) -> Result<(), MapError> {
+    fn drop_stale(&mut self, space: SpaceId, ops: &mut impl Ops) -> Result {
         let mut left = STALE_DROPPED_SINGLY;
         while let Some(TableRef { level, index }) = self.tables.first_stale(space) {
             if left == 0 || level == Level::L4 {
-                return self.empty(space, caps);
+                return self.empty(space, ops);
             }
             left -= 1;
             if self.policy.has(Defect::StaleTrusted) {
@@ -102,9 +90,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 continue;
             }
             if level == Level::L1 {
-                self.empty_table(index, caps)?;
+                self.empty_table(index, ops)?;
             } else if self.tables.used(level, index) != 0 {
-                self.drop_subtree(level, index, caps)?;
+                self.drop_subtree(level, index, ops)?;
             }
             self.tables.forget_origin(&mut self.frames, level, index);
         }
@@ -123,12 +111,12 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         cpu: &PagingContext,
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
-    ) -> Result<SpaceId, MapError> {
-        let caps = &mut Budget::new(caps, self.policy.budget);
+    ) -> Result<SpaceId> {
+        let ops = &mut Request::new(memory, caps, self.policy.budget);
         self.loads = (self.loads + 1) % 8;
-        self.resync_own(cpu.vcpu, memory, caps)?;
-        self.sync_contents(cpu.vcpu, cpu.root, memory, caps)?;
-        self.enter(cpu, caps)
+        self.resync_own(cpu.vcpu, ops)?;
+        self.sync_contents(cpu.vcpu, cpu.root, ops)?;
+        self.enter(cpu, ops)
     }
 
     /// CR0.PG, CR4 or EFER changed: everything is brought in step. (A change of
@@ -141,10 +129,10 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         cpu: &PagingContext,
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
-    ) -> Result<SpaceId, MapError> {
-        let caps = &mut Budget::new(caps, self.policy.budget);
-        self.resync_all(memory, caps)?;
-        self.enter(cpu, caps)
+    ) -> Result<SpaceId> {
+        let ops = &mut Request::new(memory, caps, self.policy.budget);
+        self.resync_all(ops)?;
+        self.enter(cpu, ops)
     }
 
     /// INVLPG: in every view of the current root, the page of `gva` is dropped,
@@ -161,10 +149,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         gva: Gva,
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    ) -> Result {
+        let ops = &mut Request::new(memory, caps, UNBOUNDED);
         self.counters.invlpg += 1;
         let derive = self.policy.derive;
-        self.invalidate_in_all_views(cpu.root, gva, derive, memory, caps)
+        self.invalidate_in_all_views(cpu.root, gva, derive, ops)
             .map(|_| ())
     }
 
@@ -180,11 +169,12 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         gva: Gva,
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    ) -> Result {
+        let ops = &mut Request::new(memory, caps, UNBOUNDED);
         if self.policy.has(Defect::FaultKeepsLeaf) {
             return Ok(());
         }
-        let dropped = self.invalidate_in_all_views(cpu.root, gva, false, memory, caps)?;
+        let dropped = self.invalidate_in_all_views(cpu.root, gva, false, ops)?;
         self.counters.pf_zap += u64::from(dropped);
         Ok(())
     }
@@ -194,9 +184,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         root: Gfn,
         gva: Gva,
         derive: bool,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
         if !gva.is_canonical() {
             return Ok(false);
         }
@@ -205,7 +194,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             if self.policy.has(Defect::OneViewInvalidated) && !self.spaces.is_active(space) {
                 continue;
             }
-            dropped |= self.invalidate_address(space, gva, derive, memory, caps)?;
+            dropped |= self.invalidate_address(space, gva, derive, ops)?;
         }
         Ok(dropped)
     }
@@ -217,9 +206,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         space: SpaceId,
         gva: Gva,
         derive: bool,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
         let Some(pdpt) = self.tables.child(Level::L4, space.0, Level::L4.index(gva)) else {
             return Ok(false);
         };
@@ -228,7 +216,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         };
         if self.tables.used(Level::L2, pd) != 0 && self.tables.origin(Level::L2, pd).is_superpage()
         {
-            self.drop_subtree(Level::L2, pd, caps)?;
+            self.drop_subtree(Level::L2, pd, ops)?;
             return Ok(true);
         }
         let Some(table) = self.tables.child(Level::L2, pd, Level::L2.index(gva)) else {
@@ -240,9 +228,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if self.tables.origin(Level::L1, table).is_superpage()
             && !self.policy.has(Defect::SuperpageSplit)
         {
-            self.empty_table(table, caps)?;
+            self.empty_table(table, ops)?;
             return Ok(true);
         }
-        self.refresh_leaf(table, Level::L1.index(gva), derive, memory, caps)
+        self.refresh_leaf(table, Level::L1.index(gva), derive, ops)
     }
 }

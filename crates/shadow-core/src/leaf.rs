@@ -3,8 +3,9 @@
 use x86::{Gfn, Gva, Level};
 
 use crate::copies::{Choice, Claim, GUARANTEED_COPIES, MAX_COPIES_PER_FRAME};
-use crate::mappings::{CopyId, MapError, Mappings, SpaceId};
+use crate::mappings::{CopyId, Mappings, Result, SpaceId};
 use crate::mmu::ShadowMmu;
+use crate::request::{Ops, Request, UNBOUNDED};
 use crate::tables::LeafRecord;
 
 /// What a leaf must become.
@@ -28,22 +29,22 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         gva: Gva,
         table: u16,
         leaf: Leaf,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
         let slot = Level::L1.index(gva);
         let mut healed = false;
         if let Some(old) = self.tables.leaf(table, slot) {
             let same_frame = self.copies.frame(old.copy()) == leaf.frame;
             if same_frame && leaf.write_fault && !old.is_writable() {
                 let new = LeafRecord::new(old.copy(), leaf.writable);
-                self.change_rights(table, slot, new, caps)?;
+                self.change_rights(table, slot, new, ops)?;
                 return Ok(false);
             }
-            self.drop_leaf(table, slot, caps)?;
+            self.drop_leaf(table, slot, ops)?;
             healed = same_frame;
             self.counters.heal += u64::from(healed);
         }
-        self.map_leaf(space, gva, table, leaf, caps)?;
+        self.map_leaf(space, gva, table, leaf, ops)?;
         Ok(healed)
     }
 
@@ -55,13 +56,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         gva: Gva,
         table: u16,
         leaf: Leaf,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+        ops: &mut impl Ops,
+    ) -> Result {
         let place = Claim::new(space, gva.page_base());
         let choice = self
             .copies
             .choose(&self.frames, &self.tables, leaf.frame, place);
-        self.map_copy(choice, place, table, leaf, caps)
+        self.map_copy(choice, place, table, leaf, ops)
     }
 
     /// As [`Self::map_leaf`], unless that would take a copy from elsewhere;
@@ -72,8 +73,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         gva: Gva,
         table: u16,
         leaf: Leaf,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
         let place = Claim::new(space, gva.page_base());
         match self
             .copies
@@ -81,7 +82,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         {
             Choice::AllLive => Ok(false),
             choice => self
-                .map_copy(choice, place, table, leaf, caps)
+                .map_copy(choice, place, table, leaf, ops)
                 .map(|()| true),
         }
     }
@@ -93,22 +94,22 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         place: Claim,
         table: u16,
         leaf: Leaf,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+        ops: &mut impl Ops,
+    ) -> Result {
         let (space, gva) = (place.space(), place.gva());
         let copy = match choice {
             Choice::Unclaimed(copy) => {
-                caps.map_frame(copy, space, gva, leaf.writable)?;
+                ops.map_frame(copy, space, gva, leaf.writable)?;
                 copy
             }
             Choice::Claiming(copy) => {
-                caps.remap_frame(copy, space, gva, leaf.writable)?;
+                ops.remap_frame(copy, space, gva, leaf.writable)?;
                 self.counters.stale_alias += 1;
                 copy
             }
             other => {
-                let copy = self.free_a_copy(leaf.frame, other, caps)?;
-                caps.map_frame(copy, space, gva, leaf.writable)?;
+                let copy = self.free_a_copy(leaf.frame, other, ops)?;
+                ops.map_frame(copy, space, gva, leaf.writable)?;
                 copy
             }
         };
@@ -123,29 +124,24 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// An unmapped copy of `frame`, where none is at hand.
     #[cold]
-    fn free_a_copy(
-        &mut self,
-        frame: u32,
-        choice: Choice,
-        caps: &mut impl Mappings,
-    ) -> Result<CopyId, MapError> {
+    fn free_a_copy(&mut self, frame: u32, choice: Choice, ops: &mut impl Ops) -> Result<CopyId> {
         match choice {
             Choice::Claiming(copy) | Choice::Unclaimed(copy) => Ok(copy),
             Choice::Stale(copy) => {
-                caps.unmap_frame(copy)?;
+                ops.unmap_frame(copy)?;
                 self.copies.set_unclaimed(copy);
                 self.counters.stale_reuse += 1;
                 Ok(copy)
             }
             Choice::Missing(copy) => {
-                caps.copy_frame(copy, Gfn::new(frame.into()))?;
+                ops.copy_frame(copy, Gfn::new(frame.into()))?;
                 self.copies.set_empty(copy, false);
                 self.counters.copy += 1;
                 Ok(copy)
             }
-            Choice::AllLive => match self.new_extra(frame, caps)? {
+            Choice::AllLive => match self.new_extra(frame, ops)? {
                 Some(copy) => Ok(copy),
-                None => self.evict_own(frame, caps),
+                None => self.evict_own(frame, ops),
             },
         }
     }
@@ -157,21 +153,18 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     ///
     /// # Errors
     /// [`MapError`] if the kernel refuses one; the others are made on demand.
-    pub fn stock(&mut self, keep: u32, caps: &mut impl Mappings) -> Result<(), MapError> {
+    pub fn stock(&mut self, keep: u32, caps: &mut impl Mappings) -> Result {
         let frames = self.frames.len();
         let spares = self.copies.count().saturating_sub(frames + keep as usize);
+        let ops = &mut Request::new(&(), caps, UNBOUNDED);
         for frame in 0..spares.min(frames) as u32 {
-            self.new_extra(frame, caps)?;
+            self.new_extra(frame, ops)?;
         }
         Ok(())
     }
 
     /// A new extra copy for `frame`, from the pool or from another frame.
-    fn new_extra(
-        &mut self,
-        frame: u32,
-        caps: &mut impl Mappings,
-    ) -> Result<Option<CopyId>, MapError> {
+    fn new_extra(&mut self, frame: u32, ops: &mut impl Ops) -> Result<Option<CopyId>> {
         let owned = self.frames.record(frame).extra_count + 1;
         if owned >= MAX_COPIES_PER_FRAME {
             return Ok(None);
@@ -179,10 +172,10 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let even_live = owned < GUARANTEED_COPIES;
         let slot = match self.copies.take_free() {
             Some(slot) => Some(slot),
-            None => self.recycle_extra(frame, even_live, caps)?,
+            None => self.recycle_extra(frame, even_live, ops)?,
         };
         let Some(copy) = slot else { return Ok(None) };
-        if let Err(error) = caps.copy_frame(copy, Gfn::new(frame.into())) {
+        if let Err(error) = ops.copy_frame(copy, Gfn::new(frame.into())) {
             self.copies.give_free(copy);
             return Err(error);
         }
@@ -197,12 +190,12 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         &mut self,
         frame: u32,
         even_live: bool,
-        caps: &mut impl Mappings,
-    ) -> Result<Option<CopyId>, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<Option<CopyId>> {
         let Some(victim) = self.copies.pick_victim(&self.tables, frame, even_live) else {
             return Ok(None);
         };
-        caps.delete_copy(victim)?;
+        ops.delete_copy(victim)?;
         self.counters.copy_recycled += 1;
         self.forget_leaf_of(victim);
         self.copies.remove_from_chain(&mut self.frames, victim);
@@ -210,9 +203,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     }
 
     /// Takes one of the frame's own copies from its place.
-    fn evict_own(&mut self, frame: u32, caps: &mut impl Mappings) -> Result<CopyId, MapError> {
+    fn evict_own(&mut self, frame: u32, ops: &mut impl Ops) -> Result<CopyId> {
         let copy = self.copies.next_eviction(&mut self.frames, frame);
-        caps.unmap_frame(copy)?;
+        ops.unmap_frame(copy)?;
         self.counters.copy_evict += 1;
         self.forget_leaf_of(copy);
         self.copies.set_unclaimed(copy);
@@ -226,17 +219,17 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         table: u16,
         slot: usize,
         new: LeafRecord,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+        ops: &mut impl Ops,
+    ) -> Result {
         let place = self.copies.claim(new.copy());
         let (space, gva) = (place.space(), place.gva());
         if self.policy.remap {
-            caps.remap_frame(new.copy(), space, gva, new.is_writable())?;
+            ops.remap_frame(new.copy(), space, gva, new.is_writable())?;
             self.tables.rewrite_leaf(table, slot, new);
             return Ok(());
         }
-        self.drop_leaf(table, slot, caps)?;
-        caps.map_frame(new.copy(), space, gva, new.is_writable())?;
+        self.drop_leaf(table, slot, ops)?;
+        ops.map_frame(new.copy(), space, gva, new.is_writable())?;
         self.copies.set_live(new.copy(), place, table);
         self.tables.insert_leaf(table, slot, new);
         Ok(())
@@ -247,12 +240,12 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         &mut self,
         table: u16,
         slot: usize,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
         let Some(leaf) = self.tables.leaf(table, slot) else {
             return Ok(false);
         };
-        caps.unmap_frame(leaf.copy())?;
+        ops.unmap_frame(leaf.copy())?;
         self.tables.remove_leaf(table, slot);
         self.copies.set_unclaimed(leaf.copy());
         Ok(true)

@@ -29,7 +29,6 @@
 
 mod audit;
 mod audit_table;
-mod budget;
 mod context;
 mod copies;
 mod counters;
@@ -47,6 +46,7 @@ mod out_of_sync;
 mod policy;
 mod prefault;
 mod promote;
+mod request;
 mod resync;
 mod spaces;
 mod storage;

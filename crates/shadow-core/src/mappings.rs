@@ -71,6 +71,9 @@ impl MapError {
     }
 }
 
+/// Of a capability operation, or of work that needs some.
+pub type Result<T = ()> = core::result::Result<T, MapError>;
+
 impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -102,40 +105,28 @@ pub trait Mappings {
 
     /// Maps an unmapped copy at page `gva` of `space`, whose tables are in
     /// place and whose entry is empty.
-    fn map_frame(
-        &mut self,
-        copy: CopyId,
-        space: SpaceId,
-        gva: Gva,
-        writable: bool,
-    ) -> Result<(), MapError>;
+    fn map_frame(&mut self, copy: CopyId, space: SpaceId, gva: Gva, writable: bool) -> Result;
 
     /// Writes the entry of a copy that is mapped (or stale) in `space` again,
     /// `gva` being that page, with these rights. The tables at its place are
     /// linked, and the entry there is empty or its own.
-    fn remap_frame(
-        &mut self,
-        copy: CopyId,
-        space: SpaceId,
-        gva: Gva,
-        writable: bool,
-    ) -> Result<(), MapError>;
+    fn remap_frame(&mut self, copy: CopyId, space: SpaceId, gva: Gva, writable: bool) -> Result;
 
     /// Unmaps a mapped or stale copy.
-    fn unmap_frame(&mut self, copy: CopyId) -> Result<(), MapError>;
+    fn unmap_frame(&mut self, copy: CopyId) -> Result;
 
     /// Links an unmapped, empty table at `gva` (a multiple of what it covers).
-    fn map_table(&mut self, table: TableId, space: SpaceId, gva: Gva) -> Result<(), MapError>;
+    fn map_table(&mut self, table: TableId, space: SpaceId, gva: Gva) -> Result;
 
     /// Unlinks a table if it is still linked where it was mapped, and empties it.
-    fn unmap_table(&mut self, table: TableId) -> Result<(), MapError>;
+    fn unmap_table(&mut self, table: TableId) -> Result;
 
     /// Makes, in the empty slot `copy`, a copy of the original cap of `gfn`.
-    fn copy_frame(&mut self, copy: CopyId, gfn: Gfn) -> Result<(), MapError>;
+    fn copy_frame(&mut self, copy: CopyId, gfn: Gfn) -> Result;
 
     /// Deletes the copy, which unmaps it, and leaves its slot empty.
-    fn delete_copy(&mut self, copy: CopyId) -> Result<(), MapError>;
+    fn delete_copy(&mut self, copy: CopyId) -> Result;
 
     /// Deletes (and so unmaps) every copy of the cap of `gfn`, the spare included.
-    fn revoke(&mut self, gfn: Gfn) -> Result<(), MapError>;
+    fn revoke(&mut self, gfn: Gfn) -> Result;
 }

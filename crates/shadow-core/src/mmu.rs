@@ -7,7 +7,7 @@ use crate::copies::Copies;
 use crate::counters::Counters;
 use crate::frames::{FrameKind, Frames, HostMap};
 use crate::instances::LastPath;
-use crate::mappings::{CopyId, MapError, Mappings, SpaceId};
+use crate::mappings::{CopyId, Mappings, Result, SpaceId};
 use crate::out_of_sync::{OOS_FIXUPS, OOS_PAGES, OutOfSync};
 use crate::policy::Policy;
 use crate::spaces::Spaces;
@@ -116,11 +116,7 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
     ///
     /// # Errors
     /// [`MapError`] if the kernel refuses; nothing has changed then.
-    pub fn remove_all_mappings(
-        &mut self,
-        gfn: Gfn,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    pub fn remove_all_mappings(&mut self, gfn: Gfn, caps: &mut impl Mappings) -> Result {
         if self.frames.kind(gfn) == FrameKind::NotRam {
             return Ok(());
         }

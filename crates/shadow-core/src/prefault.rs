@@ -10,8 +10,9 @@ use x86::{Gfn, Gpa, Gpte, GuestMemory, Gva, Level};
 use crate::context::{Access, PagingContext, View};
 use crate::frames::{FrameKind, HostMap};
 use crate::leaf::Leaf;
-use crate::mappings::{MapError, Mappings, SpaceId};
+use crate::mappings::{Result, SpaceId};
 use crate::mmu::ShadowMmu;
+use crate::request::Ops;
 use crate::tables::ENTRIES;
 use crate::walk::GuestWalk;
 
@@ -28,9 +29,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         table: u16,
         access: Access,
         walk: &GuestWalk,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+        ops: &mut impl Ops,
+    ) -> Result {
         let block = usize::from(self.policy.neighbours);
         let own = Level::L1.index(gva);
         let first = own - own % block;
@@ -39,7 +39,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 continue;
             }
             let gpa = Gpa::new(walk.origins[0].gfn().base().get() | (slot as u64 * 8));
-            let entry = Gpte::from_bits_retain(memory.load_u64(gpa).unwrap_or(0));
+            let entry = Gpte::from_bits_retain(ops.memory().load_u64(gpa).unwrap_or(0));
             let Some(leaf) = self.neighbour(cpu, access, walk, entry) else {
                 continue;
             };
@@ -48,7 +48,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 .tables
                 .va(Level::L1, table)
                 .wrapping_add((slot as u64) << 12);
-            let mapped = self.map_unasked(space, page, table, leaf, caps)?;
+            let mapped = self.map_unasked(space, page, table, leaf, ops)?;
             self.counters.prefault += u64::from(mapped);
         }
         Ok(())

@@ -11,16 +11,16 @@
 
 use x86::{Gfn, GuestMemory, Level};
 
-use crate::budget::Budget;
 use crate::context::VcpuId;
 use crate::copies::Claim;
 use crate::frames::Tracking;
 use crate::instances::LastPath;
-use crate::mappings::{CopyId, MapError, Mappings};
+use crate::mappings::{CopyId, Result, SpaceId};
 use crate::mmu::ShadowMmu;
 use crate::origin::Origin;
 use crate::out_of_sync::Place;
 use crate::policy::{Defect, Promotion};
+use crate::request::Ops;
 use crate::tables::LeafRecord;
 use crate::tracking::TableRef;
 
@@ -34,11 +34,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Makes the table of `origin` ready to be tracked: if it is Plain, write
     /// access to it goes away, and the answer is `true`: a sibling may have
     /// written it since the walk, so walk again.
-    pub(crate) fn track(
-        &mut self,
-        origin: Origin,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+    pub(crate) fn track(&mut self, origin: Origin, ops: &mut impl Ops) -> Result<bool> {
         let Some(frame) = origin.table_frame(&self.frames) else {
             return Ok(false);
         };
@@ -46,7 +42,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(false);
         }
         if !self.policy.has(Defect::WriteAccessKept) {
-            self.remove_write_access(frame, caps)?;
+            self.remove_write_access(frame, ops)?;
         }
         if !self.policy.has(Defect::UnshadowedAgain) {
             self.frames.forget_unsyncs(frame);
@@ -55,39 +51,31 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         Ok(true)
     }
 
-    fn remove_write_access(
-        &mut self,
-        frame: u32,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    fn remove_write_access(&mut self, frame: u32, ops: &mut impl Ops) -> Result {
         if self.policy.promotion == Promotion::Recorded {
-            return self.take_all_writes(frame, caps);
+            return self.take_all_writes(frame, ops);
         }
         let mut copies = self.copies.of_frame(&self.frames, frame);
         if copies.any(|copy| self.copies.claim(copy) != Claim::NONE) {
             drop(copies);
-            self.remove_all_mappings(Gfn::new(frame.into()), caps)?;
+            self.remove_all_mappings(Gfn::new(frame.into()), ops)?;
         }
         Ok(())
     }
 
     /// Takes write access from every leaf of a frame: one by one, or by Revoke if
     /// there are many.
-    pub(crate) fn take_all_writes(
-        &mut self,
-        frame: u32,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    pub(crate) fn take_all_writes(&mut self, frame: u32, ops: &mut impl Ops) -> Result {
         let many = {
             let copies = self.copies.of_frame(&self.frames, frame);
             let mut writable = copies.filter(|&copy| self.writable_leaf(copy).is_some());
             writable.nth(REMAPPED_SINGLY).is_some()
         };
         if many {
-            return self.remove_all_mappings(Gfn::new(frame.into()), caps);
+            return self.remove_all_mappings(Gfn::new(frame.into()), ops);
         }
         while let Some(copy) = self.first_writable(frame) {
-            self.take_write_access(copy, caps)?;
+            self.take_write_access(copy, ops)?;
         }
         Ok(())
     }
@@ -108,15 +96,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     }
 
     /// Makes the leaf of a copy read-only; `true` if it was writable.
-    fn take_write_access(
-        &mut self,
-        copy: CopyId,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+    fn take_write_access(&mut self, copy: CopyId, ops: &mut impl Ops) -> Result<bool> {
         let Some((table, slot)) = self.writable_leaf(copy) else {
             return Ok(false);
         };
-        self.change_rights(table, slot, LeafRecord::new(copy, false), caps)?;
+        self.change_rights(table, slot, LeafRecord::new(copy, false), ops)?;
         Ok(true)
     }
 
@@ -125,14 +109,14 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         &mut self,
         frame: u32,
         place: Claim,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
         let copy = self
             .copies
             .of_frame(&self.frames, frame)
             .find(|&copy| self.copies.claim(copy) == place);
         match copy {
-            Some(copy) if place != Claim::NONE => self.take_write_access(copy, caps),
+            Some(copy) if place != Claim::NONE => self.take_write_access(copy, ops),
             _ => Ok(false),
         }
     }
@@ -146,9 +130,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         vcpu: VcpuId,
         frame: u32,
         on_path: bool,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
         if !on_path {
             self.leave_unused(frame);
         }
@@ -156,11 +139,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(false);
         }
         let restless = !on_path || self.policy.has(Defect::UnshadowedAgain);
-        if restless && self.unshadow(frame, caps)? {
+        if restless && self.unshadow(frame, ops)? {
             return Ok(false);
         }
         if on_path || self.is_loaded(frame) {
-            self.unsync(vcpu, frame, memory, caps)?;
+            self.unsync(vcpu, frame, ops)?;
             return Ok(!self.policy.has(Defect::WalkKept));
         }
         // R6: nobody can reach what was built from it before a CR3 load.
@@ -176,7 +159,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// CR3 load, so that it is hardly used as one; `true` if it is Plain now.
     /// Promotion counts anew: a table that an instruction needs to get at this
     /// very write is promoted again, and then goes out of sync.
-    fn unshadow(&mut self, frame: u32, caps: &mut impl Mappings) -> Result<bool, MapError> {
+    fn unshadow(&mut self, frame: u32, ops: &mut impl Ops) -> Result<bool> {
         if !self.policy.unshadow || self.frames.unsyncs(frame, self.loads) < 3 {
             return Ok(false);
         }
@@ -191,7 +174,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             if self.tables.used(level, index) == 0 {
                 self.tables.forget_origin(&mut self.frames, level, index);
             } else {
-                self.drop_subtree(level, index, caps)?;
+                self.drop_subtree(level, index, ops)?;
             }
         }
         self.counters.unshadow += 1;
@@ -221,16 +204,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             })
     }
 
-    fn unsync(
-        &mut self,
-        vcpu: VcpuId,
-        frame: u32,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    fn unsync(&mut self, vcpu: VcpuId, frame: u32, ops: &mut impl Ops) -> Result {
         while let Place::Evict(other) = self.oos.place(&self.frames, vcpu, frame) {
-            let caps = &mut Budget::new(caps, self.policy.budget);
-            self.resync(other, false, memory, caps)?;
+            let rest = ops.bound(self.policy.budget);
+            self.resync(other, false, ops)?;
+            ops.bound(rest);
             self.counters.unsync_evict += 1;
         }
         if self.frames.tracking(frame) != Tracking::Synced {
@@ -238,25 +216,20 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
         let snapshot = self.oos.insert(&mut self.frames, vcpu, frame);
         let table = Gfn::new(frame.into());
-        memory.load_table(table, &mut snapshot.entries);
+        ops.memory().load_table(table, &mut snapshot.entries);
         self.frames.count_unsync(frame, self.loads);
         self.counters.unsync += 1;
         Ok(())
     }
 
     /// Records that `place` is about to map the out-of-sync `frame` writable.
-    pub(crate) fn add_fixup(
-        &mut self,
-        frame: u32,
-        place: Claim,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    pub(crate) fn add_fixup(&mut self, frame: u32, place: Claim, ops: &mut impl Ops) -> Result {
         let Some(page) = self.frames.out_of_sync_page(frame) else {
             return Ok(());
         };
         if let Some(old) = self.oos.fixup_in_the_way(page, place) {
             let lost = self.policy.has(Defect::FixupLost);
-            let evicted = !lost && self.take_fixup(frame, old, caps)?;
+            let evicted = !lost && self.take_fixup(frame, old, ops)?;
             self.counters.oos_fixup_evict += u64::from(evicted);
             self.oos.add_fixup(page, place);
             self.counters.oos_fixup_add += 1;
@@ -273,17 +246,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     }
 
     /// The root of a space, tracked; `true` if it was not.
-    pub(crate) fn track_root(
-        &mut self,
-        space: crate::mappings::SpaceId,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+    pub(crate) fn track_root(&mut self, space: SpaceId, ops: &mut impl Ops) -> Result<bool> {
         let key = self.spaces.key(space);
         let origin = Origin::table(key.root(), crate::origin::Rights::all());
         if self.tables.origin(Level::L4, space.0) == origin {
             return Ok(false);
         }
-        let promoted = self.track(origin, caps)?;
+        let promoted = self.track(origin, ops)?;
         self.tables
             .set_origin(&mut self.frames, Level::L4, space.0, origin);
         Ok(promoted)

@@ -9,15 +9,15 @@
 
 use x86::{Gfn, Gpa, Gpte, GuestMemory, Gva, Level};
 
-use crate::budget::Budget;
 use crate::context::{PagingContext, VcpuId, View};
 use crate::frames::{FrameKind, HostMap, Tracking};
 use crate::instances::LastPath;
 use crate::leaf::Leaf;
-use crate::mappings::{MapError, Mappings};
+use crate::mappings::{Mappings, Result};
 use crate::mmu::ShadowMmu;
 use crate::origin::{Origin, Rights};
 use crate::policy::Defect;
+use crate::request::{Ops, Request};
 use crate::tables::{EntrySet, LeafRecord, Slots};
 use crate::tracking::{Listed, TableRef};
 use crate::walk::{GuestWalk, peek};
@@ -36,26 +36,20 @@ enum Verdict {
 
 impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Ends a frame's time out of sync, if it is.
-    pub(crate) fn resync(
-        &mut self,
-        frame: u32,
-        derive: bool,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    pub(crate) fn resync(&mut self, frame: u32, derive: bool, ops: &mut impl Ops) -> Result {
         let Some(page) = self.frames.out_of_sync_page(frame) else {
             return Ok(());
         };
         for place in self.oos.fixups(page) {
-            self.take_fixup(frame, place, caps)?;
+            self.take_fixup(frame, place, ops)?;
             self.oos.forget_fixup(page, place);
         }
         if self.first_writable(frame).is_some() {
-            self.remove_all_mappings(Gfn::new(frame.into()), caps)?;
+            self.remove_all_mappings(Gfn::new(frame.into()), ops)?;
             self.counters.writeable_bf_1 += 1;
         }
-        let changed = self.changed_entries(frame, page, memory);
-        self.sync_instances(frame, &changed, None, derive, memory, caps)?;
+        let changed = self.changed_entries(frame, page, ops.memory());
+        self.sync_instances(frame, &changed, None, derive, ops)?;
         // Its last instance may have gone, and with it the slot.
         if self.frames.out_of_sync_page(frame) == Some(page) {
             self.frames.set_synced(frame);
@@ -65,33 +59,24 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     }
 
     /// Full resync of what `vcpu` let go out of sync.
-    pub(crate) fn resync_own(
-        &mut self,
-        vcpu: VcpuId,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    pub(crate) fn resync_own(&mut self, vcpu: VcpuId, ops: &mut impl Ops) -> Result {
         let derive = self.policy.derive;
         if self.policy.has(Defect::OwnTablesKept) {
             return Ok(());
         }
         for page in self.oos.pages_of(vcpu) {
             if let Some(frame) = self.oos.occupant(&self.frames, page) {
-                self.resync(frame, derive, memory, caps)?;
+                self.resync(frame, derive, ops)?;
             }
         }
         Ok(())
     }
 
     /// Full resync of everything.
-    pub(crate) fn resync_all(
-        &mut self,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    pub(crate) fn resync_all(&mut self, ops: &mut impl Ops) -> Result {
         for page in self.oos.pages() {
             if let Some(frame) = self.oos.occupant(&self.frames, page) {
-                self.resync(frame, false, memory, caps)?;
+                self.resync(frame, false, ops)?;
             }
         }
         Ok(())
@@ -99,21 +84,15 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Content sync of what other vCPUs let go out of sync, for the spaces of
     /// `root`.
-    pub(crate) fn sync_contents(
-        &mut self,
-        vcpu: VcpuId,
-        root: Gfn,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    pub(crate) fn sync_contents(&mut self, vcpu: VcpuId, root: Gfn, ops: &mut impl Ops) -> Result {
         if !self.frames.any_out_of_sync() || self.policy.has(Defect::OthersIgnored) {
             return Ok(());
         }
         let own = self.oos.pages_of(vcpu);
         for page in self.oos.pages().filter(|page| !own.contains(page)) {
             if let Some(frame) = self.oos.occupant(&self.frames, page) {
-                let changed = self.changed_entries(frame, page, memory);
-                self.sync_instances(frame, &changed, Some(root), false, memory, caps)?;
+                let changed = self.changed_entries(frame, page, ops.memory());
+                self.sync_instances(frame, &changed, Some(root), false, ops)?;
                 self.counters.resync_only += 1;
             }
         }
@@ -141,9 +120,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         changed: &EntrySet,
         root: Option<Gfn>,
         derive: bool,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+        ops: &mut impl Ops,
+    ) -> Result {
         if *changed == EntrySet::default() {
             return Ok(());
         }
@@ -152,7 +130,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             let next = self.tables.next_listed(table);
             let space = self.tables.space(table.level, table.index);
             if root.is_none_or(|root| self.spaces.key(space).root() == root) {
-                self.sync_instance(table, changed, derive, memory, caps)?;
+                self.sync_instance(table, changed, derive, ops)?;
             }
             if self.policy.has(Defect::OneInstanceSynced) {
                 break;
@@ -183,9 +161,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         table: TableRef,
         changed: &EntrySet,
         derive: bool,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+        ops: &mut impl Ops,
+    ) -> Result {
         let mut wrong = *self.tables.present(table.level, table.index);
         for (word, changed) in wrong.iter_mut().zip(changed) {
             *word &= changed;
@@ -194,19 +171,19 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(());
         }
         for slot in Slots::of(wrong) {
-            if self.agrees(table, slot, memory) {
+            if self.agrees(table, slot, ops.memory()) {
                 wrong[slot / 64] &= !(1 << (slot % 64));
             }
         }
         let count: u32 = wrong.iter().map(|word| word.count_ones()).sum();
         if count > HANDLED_SINGLY && table.level != Level::L4 {
-            return self.drop_subtree(table.level, table.index, caps);
+            return self.drop_subtree(table.level, table.index, ops);
         }
         for slot in Slots::of(wrong) {
             if table.level == Level::L1 {
-                self.sync_leaf(table.index, slot, derive, memory, caps)?;
+                self.sync_leaf(table.index, slot, derive, ops)?;
             } else {
-                self.drop_child(table, slot, caps)?;
+                self.drop_child(table, slot, ops)?;
             }
         }
         Ok(())
@@ -285,47 +262,35 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
     }
 
-    fn sync_leaf(
-        &mut self,
-        table: u16,
-        slot: usize,
-        derive: bool,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    fn sync_leaf(&mut self, table: u16, slot: usize, derive: bool, ops: &mut impl Ops) -> Result {
         let Some(leaf) = self.tables.leaf(table, slot) else {
             return Ok(());
         };
-        let live = self.live_entry(TableRef::new(Level::L1, table), slot, memory);
+        let live = self.live_entry(TableRef::new(Level::L1, table), slot, ops.memory());
         match self.judge_leaf(table, slot, live) {
             Verdict::Keep => Ok(()),
             Verdict::TakeWrite => {
                 let read_only = LeafRecord::new(leaf.copy(), false);
-                self.change_rights(table, slot, read_only, caps)
+                self.change_rights(table, slot, read_only, ops)
             }
             Verdict::Drop => {
-                self.drop_leaf(table, slot, caps)?;
+                self.drop_leaf(table, slot, ops)?;
                 if derive {
-                    self.derive(table, slot, memory, caps)?;
+                    self.derive(table, slot, ops)?;
                 }
                 Ok(())
             }
         }
     }
 
-    fn drop_child(
-        &mut self,
-        table: TableRef,
-        slot: usize,
-        caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    fn drop_child(&mut self, table: TableRef, slot: usize, ops: &mut impl Ops) -> Result {
         let TableRef { level, index } = table;
         let (Some(below), Some(child)) = (level.below(), self.tables.child(level, index, slot))
         else {
             return Ok(());
         };
         if self.tables.used(below, child) != 0 {
-            return self.drop_subtree(below, child, caps);
+            return self.drop_subtree(below, child, ops);
         }
         self.tables.forget_origin(&mut self.frames, below, child);
         self.last = LastPath::NONE;
@@ -335,13 +300,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Maps what a full walk gives for an empty entry of a level-1 instance, if
     /// the whole path is as the walk wants it and all A bits are set; never
     /// writable to a table. `true` if it did.
-    pub(crate) fn derive(
-        &mut self,
-        table: u16,
-        slot: usize,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+    pub(crate) fn derive(&mut self, table: u16, slot: usize, ops: &mut impl Ops) -> Result<bool> {
         let space = self.tables.space(Level::L1, table);
         let gva = self
             .tables
@@ -350,7 +309,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let Some(cpu) = self.spaces.key(space).context() else {
             return Ok(false);
         };
-        let Some(walk) = peek(memory, &cpu, gva) else {
+        let Some(walk) = peek(ops.memory(), &cpu, gva) else {
             return Ok(false);
         };
         if !self.path_matches(table, &walk.origins) {
@@ -360,7 +319,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(false);
         };
         self.note_used(cpu.root, gva, &walk);
-        let mapped = self.map_unasked(space, gva, table, leaf, caps)?;
+        let mapped = self.map_unasked(space, gva, table, leaf, ops)?;
         self.counters.derive += u64::from(mapped);
         Ok(mapped)
     }
@@ -372,9 +331,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         table: u16,
         slot: usize,
         derive: bool,
-        memory: &impl GuestMemory,
-        caps: &mut impl Mappings,
-    ) -> Result<bool, MapError> {
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
         let Some(leaf) = self.tables.leaf(table, slot) else {
             return Ok(false);
         };
@@ -382,13 +340,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let key = self.spaces.key(place.space());
         let walk = key
             .context()
-            .and_then(|cpu| peek(memory, &cpu, place.gva()))
+            .and_then(|cpu| peek(ops.memory(), &cpu, place.gva()))
             .filter(|walk| self.path_matches(table, &walk.origins))
             .filter(|walk| walk.gfn.get() == u64::from(self.copies.frame(leaf.copy())));
         let Some(walk) = walk else {
-            self.drop_leaf(table, slot, caps)?;
+            self.drop_leaf(table, slot, ops)?;
             if derive {
-                self.derive(table, slot, memory, caps)?;
+                self.derive(table, slot, ops)?;
             }
             return Ok(true);
         };
@@ -398,7 +356,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let may_write = walk.dirty && (wp0 || walk.rights.contains(Rights::WRITE));
         if leaf.is_writable() && !may_write {
             let read_only = LeafRecord::new(leaf.copy(), false);
-            self.change_rights(table, slot, read_only, caps)?;
+            self.change_rights(table, slot, read_only, ops)?;
         }
         Ok(true)
     }
@@ -472,11 +430,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         length: u64,
         memory: &impl GuestMemory,
         caps: &mut impl Mappings,
-    ) -> Result<(), MapError> {
+    ) -> Result {
+        let ops = &mut Request::new(memory, caps, self.policy.budget);
         if length == 0 || self.policy.has(Defect::ServerWriteMissed) {
             return Ok(());
         }
-        let caps = &mut Budget::new(caps, self.policy.budget);
         let last = gpa.get().saturating_add(length - 1);
         for number in gpa.get() >> 12..=last >> 12 {
             let Some(frame) = self.frames.number(Gfn::new(number)) else {
@@ -490,7 +448,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 for slot in start..=end {
                     written[slot as usize / 64] |= 1 << (slot % 64);
                 }
-                self.sync_instances(frame, &written, None, false, memory, caps)?;
+                self.sync_instances(frame, &written, None, false, ops)?;
                 self.counters.server_write += 1;
             }
         }

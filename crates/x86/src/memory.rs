@@ -65,3 +65,28 @@ pub trait GuestMemory {
     /// [`OutsideRam`] if any byte is not RAM; nothing is copied then.
     fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), OutsideRam>;
 }
+
+/// No memory, for what needs none.
+impl GuestMemory for () {
+    fn size(&self) -> u64 {
+        0
+    }
+
+    fn load_u64(&self, gpa: Gpa) -> Result<u64, OutsideRam> {
+        Err(OutsideRam { gpa, length: 8 })
+    }
+
+    fn compare_exchange_u64(&self, gpa: Gpa, _: u64, _: u64) -> Result<u64, OutsideRam> {
+        Err(OutsideRam { gpa, length: 8 })
+    }
+
+    fn read(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), OutsideRam> {
+        let length = bytes.len() as u64;
+        Err(OutsideRam { gpa, length })
+    }
+
+    fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), OutsideRam> {
+        let length = bytes.len() as u64;
+        Err(OutsideRam { gpa, length })
+    }
+}
