@@ -1,9 +1,7 @@
 //! Audits in steps, as a running system makes them.
 
-mod model;
-
-use model::machine::{Machine, ROOMY};
-use model::scenario::{ALL, BASE, REGION, entry_of, link};
+use crate::model::machine::{Machine, ROOMY};
+use crate::model::scenario::{ALL, BASE, REGION, entry_of, link};
 use shadow_core::{Access, AuditCursor, Defect, Invariant, Policy, Promotion, Violation};
 
 /// Checks three units at a time until all were looked at, or one is wrong.

@@ -3,10 +3,8 @@
 //! No request makes more capability operations than its budget, however much
 //! there is to do; and all of it together stays below a function of the pools.
 
-mod model;
-
-use model::machine::{Machine, P, W};
-use model::scenario::{ALL, BASE, REGION, entry_of};
+use crate::model::machine::{Machine, P, W};
+use crate::model::scenario::{ALL, BASE, REGION, entry_of};
 use shadow_core::{Access, FaultOutcome, MapError, PagingContext, Policy, Pools, VcpuId};
 use x86::{Gfn, Gpa, Gva, Level};
 
@@ -161,7 +159,7 @@ fn an_eviction_is_done_in_parts_before_the_fault_goes_on() {
     }
     shift(&mut machine, TABLE, 400);
     machine.store(entry_of(TABLE + 3, 1), 0);
-    let va = model::machine::DIRECT | (TABLE + 6) << 12;
+    let va = crate::model::machine::DIRECT | (TABLE + 6) << 12;
     let entry = machine.entry(Level::L1, va);
     machine.poke(entry, (TABLE + 6) << 12 | ALL);
     let (mut operations, mut again) = (0, 0);
@@ -193,7 +191,7 @@ fn a_recycled_space_is_emptied_in_parts() {
     // Enough below the first one to use up what is spent on single tables.
     let regions = (1..40).map(|region| region << 21);
     for (frame, va) in (1000..).zip(regions.chain(tops)) {
-        machine.map(va, frame, P | W | model::machine::A);
+        machine.map(va, frame, P | W | crate::model::machine::A);
         machine.touch(va, Access::Read).expect("mapped");
     }
     let first = machine.space();

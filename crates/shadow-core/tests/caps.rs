@@ -1,10 +1,8 @@
 //! Copies of frame caps: which one is used, when more are made, and what
 //! happens to stale ones.
 
-mod model;
-
-use model::kernel::Call;
-use model::machine::{A, D, Machine, P, PS, ROOMY, SMALL, W};
+use crate::model::kernel::Call;
+use crate::model::machine::{A, D, Machine, P, PS, ROOMY, SMALL, W};
 use shadow_core::{Access, FaultOutcome, Mappings, Policy, Pools};
 use x86::{Gfn, Gva, Level};
 

@@ -1,11 +1,9 @@
 //! Mistakes planted on purpose: the random guests of `legal.rs` notice each.
 
-mod model;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use model::machine::{ROOMY, SMALL};
-use model::world::{FRAMES, RECORDED, prelude, run, step};
+use crate::model::machine::{ROOMY, SMALL};
+use crate::model::world::{FRAMES, RECORDED, prelude, run, step};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use shadow_core::{Defect, Policy, Pools};
@@ -40,7 +38,7 @@ fn r7_walk_kept_after_eviction() {
         defect: Some(Defect::WalkKept),
         ..RECORDED
     };
-    let run = || model::scenario::eviction_of_the_table_just_walked(policy);
+    let run = || crate::model::scenario::eviction_of_the_table_just_walked(policy);
     assert!(
         catch_unwind(AssertUnwindSafe(run)).is_err(),
         "nobody noticed"
@@ -55,7 +53,7 @@ fn r8_tables_given_up_again_and_again() {
         defect: Some(Defect::UnshadowedAgain),
         ..Policy::DEFAULT
     };
-    let run = || model::scenario::code_writes_the_table_that_maps_it(policy);
+    let run = || crate::model::scenario::code_writes_the_table_that_maps_it(policy);
     assert!(
         catch_unwind(AssertUnwindSafe(run)).is_err(),
         "nobody noticed"

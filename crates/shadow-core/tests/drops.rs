@@ -1,9 +1,7 @@
 //! Events that drop leaves, and the tables they leave behind.
 
-mod model;
-
-use model::kernel::Call;
-use model::machine::{A, D, Machine, P, PS, ROOMY, SMALL, U, W};
+use crate::model::kernel::Call;
+use crate::model::machine::{A, D, Machine, P, PS, ROOMY, SMALL, U, W};
 use shadow_core::{Access, PagingContext};
 use x86::{Gfn, Gva, Level};
 

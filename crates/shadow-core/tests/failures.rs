@@ -1,9 +1,7 @@
 //! Every capability operation fails once, at every point of a scenario: the
 //! records stay consistent, and a repetition succeeds.
 
-mod model;
-
-use model::machine::{A, D, Machine, P, PS, SMALL, W};
+use crate::model::machine::{A, D, Machine, P, PS, SMALL, W};
 use shadow_core::{Access, FaultOutcome};
 use x86::{Gfn, Gva, Level};
 

@@ -1,9 +1,7 @@
 //! The page-fault path, seen from outside.
 
-mod model;
-
-use model::kernel::Call;
-use model::machine::{A, D, Machine, P, PS, ROOMY, U, W};
+use crate::model::kernel::Call;
+use crate::model::machine::{A, D, Machine, P, PS, ROOMY, U, W};
 use shadow_core::{Access, FaultOutcome};
 use x86::{Gfn, Gpa, Level, PageFaultCode};
 

@@ -1,10 +1,8 @@
 //! The model of the kernel shows the behaviour that shaped the design: facts
 //! seen on seL4 5.0.0, one test each.
 
-mod model;
-
-use model::kernel::{DELETE_FIRST, FAILED_LOOKUP, INVALID_CAPABILITY, Kernel};
-use model::machine::SMALL;
+use crate::model::kernel::{DELETE_FIRST, FAILED_LOOKUP, INVALID_CAPABILITY, Kernel};
+use crate::model::machine::SMALL;
 use shadow_core::{CopyId, Mappings, SpaceId, TableId};
 use x86::{Gfn, Gva, Level};
 

@@ -8,10 +8,8 @@
 //! that the mapping gives; the records must satisfy S1–S12 and agree with the
 //! kernel; and no request may use more operations than documented.
 
-mod model;
-
-use model::machine::{ROOMY, SMALL};
-use model::world::{FRAMES, HASTY, RECORDED, World, prelude, run, step};
+use crate::model::machine::{ROOMY, SMALL};
+use crate::model::world::{FRAMES, HASTY, RECORDED, World, prelude, run, step};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

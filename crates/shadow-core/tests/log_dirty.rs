@@ -1,9 +1,7 @@
 //! The log of written frames: named cases. `legal.rs` has the random ones.
 
-mod model;
-
-use model::machine::{A, D, Machine, P, ROOMY, W};
-use model::scenario::{ALL, BASE, entry_of, link};
+use crate::model::machine::{A, D, Machine, P, ROOMY, W};
+use crate::model::scenario::{ALL, BASE, entry_of, link};
 use shadow_core::Access;
 use x86::Gfn;
 

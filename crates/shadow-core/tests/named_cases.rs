@@ -1,10 +1,8 @@
 //! Cases that have names, as far as no other file has them
 //! (`docs/negative-list.md`).
 
-mod model;
-
-use model::machine::{A, D, Machine, P, ROOMY, U, W};
-use model::scenario::{ALL, BASE, REGION, entry_of, link};
+use crate::model::machine::{A, D, Machine, P, ROOMY, U, W};
+use crate::model::scenario::{ALL, BASE, REGION, entry_of, link};
 use shadow_core::Access;
 use x86::{Gfn, Level};
 

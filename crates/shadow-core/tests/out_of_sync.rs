@@ -1,10 +1,8 @@
 //! Tables that the guest writes: named cases.
 
-mod model;
-
-use model::kernel::Call;
-use model::machine::{A, D, DIRECT, Machine, P, ROOMY, W};
-use model::scenario::{ALL, BASE, REGION, entry_of, link};
+use crate::model::kernel::Call;
+use crate::model::machine::{A, D, DIRECT, Machine, P, ROOMY, W};
+use crate::model::scenario::{ALL, BASE, REGION, entry_of, link};
 use shadow_core::{Access, Policy, Promotion, SpaceId};
 use x86::{Gfn, Gva};
 
@@ -173,13 +171,13 @@ fn tables_of_spaces_not_loaded_become_stale() {
 /// R7, in `model/scenario.rs`.
 #[test]
 fn eviction_of_the_table_just_walked() {
-    model::scenario::eviction_of_the_table_just_walked(RECORDED);
+    crate::model::scenario::eviction_of_the_table_just_walked(RECORDED);
 }
 
 /// R8, in `model/scenario.rs`.
 #[test]
 fn code_writes_the_table_that_maps_it() {
-    model::scenario::code_writes_the_table_that_maps_it(Policy::DEFAULT);
+    crate::model::scenario::code_writes_the_table_that_maps_it(Policy::DEFAULT);
 }
 
 /// A CR3 load in between means that the table is in use.

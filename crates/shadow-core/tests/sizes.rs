@@ -1,13 +1,11 @@
 //! Out-of-sync pages and fixups in other numbers than the usual: from the
 //! floors to 16.
 
-mod model;
-
-use model::kernel::Kernel;
-use model::machine::{ROOMY, SMALL};
-use model::memory::Ram;
-use model::scenario::ALL;
-use model::world::{FRAMES, run};
+use crate::model::kernel::Kernel;
+use crate::model::machine::{ROOMY, SMALL};
+use crate::model::memory::Ram;
+use crate::model::scenario::ALL;
+use crate::model::world::{FRAMES, run};
 use shadow_core::{Access, FaultOutcome, PagingContext, Policy, Pools, ShadowMmu, Storage, VcpuId};
 use x86::{Gfn, Gva};
 
@@ -131,7 +129,7 @@ fn from_the_floors_to_sixteen() {
 /// Rights that change by Unmap and Map: the random guests of `legal.rs`.
 #[test]
 fn without_remap_guests_see_the_same() {
-    use model::world::{prelude, step};
+    use crate::model::world::{prelude, step};
     use proptest::strategy::{Strategy, ValueTree};
     let policy = Policy {
         remap: false,

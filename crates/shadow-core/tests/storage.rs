@@ -1,8 +1,6 @@
 //! Pool sizes and the cutting of the lent region.
 
-mod model;
-
-use model::machine::SMALL;
+use crate::model::machine::SMALL;
 use shadow_core::{Pools, PoolsError, Storage};
 use zerocopy::IntoBytes;
 

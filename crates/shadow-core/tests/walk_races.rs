@@ -1,8 +1,6 @@
 //! Guest tables that change during a walk, and tables that cannot change.
 
-mod model;
-
-use model::machine::{A, D, Machine, P, ROOMY, W};
+use crate::model::machine::{A, D, Machine, P, ROOMY, W};
 use shadow_core::{
     Access, FaultOutcome, FrameKind, HostMap, PagingContext, VcpuId, WALK_ATTEMPTS, WalkFailure,
     walk,

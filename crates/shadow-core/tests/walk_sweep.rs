@@ -2,11 +2,9 @@
 //! reserved bit on every level (cut below a not-present one), A and D, every
 //! access and mode.
 
-mod model;
-
-use model::machine::{A, D, P, PS, U, W};
-use model::memory::Ram;
-use model::reference;
+use crate::model::machine::{A, D, P, PS, U, W};
+use crate::model::memory::Ram;
+use crate::model::reference;
 use shadow_core::{Access, FrameKind, HostMap, PagingContext, VcpuId, WalkFailure, walk};
 use x86::{Gfn, Gva, Level};
 
@@ -71,7 +69,7 @@ fn compare(ram: &Ram, va: u64) {
 }
 
 /// A on every entry used that lacks it, D on the leaf of a write, nothing else.
-fn check_stores(stores: &[model::memory::Store], used: &[u64], write: bool) {
+fn check_stores(stores: &[crate::model::memory::Store], used: &[u64], write: bool) {
     let leaf = *used.last().expect("a path");
     for store in stores {
         assert!(used.contains(&store.gpa), "stored outside the path");
