@@ -16,7 +16,6 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-mod ahead;
 #[cfg(target_os = "none")]
 mod caps;
 #[cfg(target_os = "none")]
@@ -40,7 +39,6 @@ mod thread;
 #[cfg(target_os = "none")]
 mod trace;
 #[cfg(target_os = "none")]
-mod translations;
 #[cfg(target_os = "none")]
 mod vcpus;
 #[cfg(target_os = "none")]

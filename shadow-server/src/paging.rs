@@ -7,19 +7,19 @@ use protocol::trace::Trace;
 use shadow_core::{
     Access, FaultOutcome, MapError, PagingContext, ShadowMmu, SpaceId, Translation, VcpuId,
 };
-use vcpu::{AccessKind, Machine, Original, RegisterSet, Registers, VcpuState};
+use vcpu::{
+    AccessKind, Machine, NothingAhead, Original, RegisterSet, Registers, Translations, VcpuState,
+};
 use x86::{
     Cr0, Gfn, Gpa, GuestMemory, Gva, OutsideRam, PAGE_SIZE, PHYSICAL_ADDRESS_BITS, PageFault,
     PageFaultCode,
 };
 
-use crate::ahead::NothingAhead;
 use crate::caps::Caps;
 use crate::owed::{Flush, Owed};
 use crate::rewrites::Rewrites;
 use crate::thread::Thread;
 use crate::trace;
-use crate::translations::Translations;
 use crate::window::Window;
 
 /// Attempts at a translation while the guest keeps changing its tables.

@@ -5,15 +5,13 @@ use core::cell::Cell;
 use sel4::fault::{GENERAL_REGISTERS, REPLY_REGISTERS, UnknownSyscall, VmFault};
 use shadow_core::{Access, PagingContext, VcpuId};
 use system::cspace::ServerSlots;
-use vcpu::{RegisterSet, Registers, VcpuState};
+use vcpu::{NothingAhead, RegisterSet, Registers, Translations, VcpuState};
 use x86::{Gva, Rflags};
 use zerocopy::FromZeros;
 
-use crate::ahead::NothingAhead;
 use crate::owed::Owed;
 use crate::paging;
 use crate::thread::{Due, Thread};
-use crate::translations::Translations;
 
 /// A vCPU.
 pub struct Vcpu {

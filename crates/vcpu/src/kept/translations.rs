@@ -1,4 +1,4 @@
-//! Translations that a vCPU's accesses in the server keep, as its TLB may.
+//! Translations that accesses on behalf of a vCPU keep, as its TLB may.
 //!
 //! Delivering an exception touches the same few pages again and again: IDT,
 //! GDT, stack, the handler's code. Each entry is the outcome of one walk with
@@ -61,25 +61,29 @@ impl Translations {
     /// Where `gva` lies, if a walk of that kind is remembered.
     #[inline]
     pub fn find(&self, gva: Gva, user: bool, write: bool) -> Option<Gpa> {
-        let entry = &self.entries[place(gva, write)];
+        let entry = self.entries.get(place(gva, write))?;
         (entry.tag == self.tag(gva, user, write))
             .then(|| Gpa::new(entry.frame.get() | gva.page_offset()))
     }
 
     /// Remembers that `gva` lies at `gpa`.
     pub fn keep(&mut self, gva: Gva, user: bool, write: bool, gpa: Gpa) {
-        self.entries[place(gva, write)] = Entry {
-            tag: self.tag(gva, user, write),
-            frame: gpa.gfn().base(),
-        };
+        let tag = self.tag(gva, user, write);
+        if let Some(entry) = self.entries.get_mut(place(gva, write)) {
+            *entry = Entry {
+                tag,
+                frame: gpa.gfn().base(),
+            };
+        }
     }
 
     /// Forgets the page of `gva`.
     pub fn forget(&mut self, gva: Gva) {
         let page = gva.page_base().get();
-        for entry in [place(gva, false), place(gva, true)] {
-            if self.entries[entry].tag & !0xfff == page {
-                self.entries[entry].tag = 0;
+        for place in [place(gva, false), place(gva, true)] {
+            match self.entries.get_mut(place) {
+                Some(entry) if entry.tag & !0xfff == page => entry.tag = 0,
+                _ => {}
             }
         }
     }
@@ -89,6 +93,54 @@ impl Translations {
         self.epoch += 1;
         if self.epoch == EPOCHS {
             *self = Self::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: Gva = Gva::new(0x40_3000);
+    const FRAME: Gpa = Gpa::new(0x7000);
+
+    /// The kinds of access, as `find` takes them, for which `PAGE` is kept.
+    fn kept(translations: &Translations) -> Vec<(bool, bool)> {
+        let kinds = [(false, false), (false, true), (true, false), (true, true)];
+        let is_kept = |&(user, write): &(bool, bool)| {
+            let found = translations.find(PAGE.wrapping_add(8), user, write);
+            assert!(found.is_none_or(|gpa| gpa == Gpa::new(0x7008)));
+            found.is_some()
+        };
+        kinds.into_iter().filter(is_kept).collect()
+    }
+
+    #[test]
+    fn each_kind_of_access_has_its_own_translation() {
+        let mut translations = Translations::new();
+        assert_eq!(kept(&translations), []);
+        translations.keep(PAGE, false, false, FRAME);
+        assert_eq!(kept(&translations), [(false, false)]);
+        translations.keep(PAGE, true, true, FRAME);
+        assert_eq!(kept(&translations), [(false, false), (true, true)]);
+        assert_eq!(translations.find(Gva::new(0x1000), false, false), None);
+    }
+
+    #[test]
+    fn flushes_forget() {
+        let mut translations = Translations::new();
+        for write in [false, true] {
+            translations.keep(PAGE, false, write, FRAME);
+        }
+        translations.forget(Gva::new(0x1000));
+        assert_eq!(kept(&translations).len(), 2);
+        translations.forget(PAGE.wrapping_add(0xfff));
+        assert_eq!(kept(&translations), []);
+        // Until epochs begin anew, and beyond.
+        for _ in 0..=EPOCHS + 1 {
+            translations.keep(PAGE, true, false, FRAME);
+            translations.forget_all();
+            assert_eq!(kept(&translations), []);
         }
     }
 }
