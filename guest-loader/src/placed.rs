@@ -23,6 +23,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Devices attached to the guest (platform `solo5-hvt`).
     pub devices: Vec<Device>,
+    /// Virtual processors; 0 counts as 1, and platform `solo5-hvt` has no more.
+    pub vcpus: u32,
     /// Rewrite instructions that do not trap, or that trap at a high price.
     pub rewrite: bool,
 }
@@ -72,6 +74,8 @@ pub struct PlacedGuest {
     pub patches: Vec<Patch>,
     /// The first vCPU's state at its first instruction.
     pub start: VcpuStart,
+    /// The state in which the other vCPUs wait to be started, if there are any.
+    pub secondary: Option<VcpuStart>,
     /// What stood where the image was rewritten, by ascending address; empty
     /// for an image that was not.
     pub rewrites: Vec<Rewrite>,
@@ -139,6 +143,11 @@ impl PlacedGuest {
             (
                 self.start.rip < self.memory_bytes,
                 "the first instruction lies in memory",
+            ),
+            (
+                self.secondary
+                    .is_none_or(|start| in_loads(Gpa::new(start.rip))),
+                "other vCPUs wait in what is loaded",
             ),
         ];
         rules

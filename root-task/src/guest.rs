@@ -231,6 +231,7 @@ impl Site<'_, '_> {
         startup.audit = self.guest.audit;
         startup.budget = self.guest.budget;
         startup.start = self.guest.start;
+        startup.secondary = self.guest.secondary;
         startup
     }
 
@@ -419,7 +420,7 @@ impl Site<'_, '_> {
     }
 
     fn state_page(&mut self, number: usize, server: AddressSpace) -> Result<(), BuildError> {
-        let state = start::initial_state(&self.guest.start);
+        let state = start::initial_state(self.guest, number);
         let bytes = state.as_bytes();
         let frame = self
             .workshop

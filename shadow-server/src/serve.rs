@@ -12,6 +12,7 @@ use sel4::runtime::StartupPage;
 use sel4::{Fault, RecvWithMRs, cap, fault, ipc_buffer};
 use shadow_core::{Access, AuditCursor, FaultOutcome, Policy, ShadowMmu, Storage, VcpuId};
 use system::address_map::MAX_VCPUS;
+use system::compiled::VcpuStart;
 use system::cspace;
 use vcpu::{Outcome, RegisterSet, Registers, Trap, TripleFault, VcpuState};
 use x86::{Gfn, Gpa, Gva, PageFault, Vector};
@@ -127,7 +128,7 @@ fn pools(startup: &Startup) -> shadow_core::Pools {
 }
 
 impl Server {
-    /// Starts the first vCPU where the image wants it.
+    /// Starts the vCPUs where the image wants them.
     #[allow(unsafe_code, reason = "state pages are taken once")]
     fn start(&mut self, startup: &Startup) {
         for index in 0..startup.vcpus as usize {
@@ -138,14 +139,22 @@ impl Server {
             // There are no more than the capacity, by `VcpuId::new`.
             let _ = self.vcpus.push(vcpu);
         }
-        let Some(vcpu) = self.vcpus.first_mut() else {
-            return;
-        };
-        vcpu.registers.rip = startup.start.rip;
-        vcpu.registers.rsp = startup.start.rsp;
-        vcpu.registers.rflags = startup.start.rflags;
-        vcpu.registers.rdi = startup.start.rdi;
-        vcpu.registers.rsi = startup.start.rsi;
+        for index in 0..self.vcpus.len() {
+            let start = match index {
+                0 => &startup.start,
+                _ => &startup.secondary,
+            };
+            self.start_vcpu(index, start);
+        }
+    }
+
+    fn start_vcpu(&mut self, index: usize, start: &VcpuStart) {
+        let vcpu = &mut self.vcpus[index];
+        vcpu.registers.rip = start.rip;
+        vcpu.registers.rsp = start.rsp;
+        vcpu.registers.rflags = start.rflags;
+        vcpu.registers.rdi = start.rdi;
+        vcpu.registers.rsi = start.rsi;
         let context = vcpu.context();
         // A guest whose first space cannot be made does not run; the counters
         // say that an invocation failed.
@@ -154,7 +163,7 @@ impl Server {
         } = &mut self.paging;
         let loaded = mmu.load_cr3(&context, memory, caps);
         vcpu.owed.flushed(Flush::Load, loaded);
-        let _: Next = self.resume(0);
+        let _: Next = self.resume(index);
     }
 
     fn run(&mut self) -> ! {

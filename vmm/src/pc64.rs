@@ -13,6 +13,7 @@
 //! acknowledged at that instant.
 
 mod ports;
+mod wakeup;
 
 use protocol::exit::{Completion, Exit, Taken};
 use protocol::request::Offer;
@@ -22,10 +23,11 @@ use crate::host::Host;
 use crate::output::Output;
 use crate::pic::{self, Pair};
 use crate::pit::Pit;
-use crate::platform::Action;
+use crate::platform::{Action, Machine};
 use crate::power::Power;
 use crate::rtc::Rtc;
 use crate::uart::{self, Uart};
+use wakeup::Wakeup;
 
 pub use ports::EXIT_PORT;
 
@@ -43,6 +45,7 @@ pub struct Pc {
     pit: Pit,
     rtc: Rtc,
     power: Power,
+    wakeup: Wakeup,
     /// What the vCPU is offered, and what it was offered before.
     offered: Option<pic::Request>,
     offered_before: Option<pic::Request>,
@@ -55,15 +58,20 @@ pub struct Pc {
 }
 
 impl Pc {
-    /// As the firmware leaves it, at `now`. The time-stamp counter has
-    /// `tsc_hz` ticks a second.
-    pub fn new(tsc_hz: u64, now: u64) -> Self {
+    /// As the firmware leaves it, at `now`.
+    pub fn new(machine: &Machine, now: u64) -> Self {
+        let &Machine {
+            tsc_hz,
+            vcpus,
+            mailbox,
+        } = machine;
         Self {
             uart: Uart::new(),
             pic: Pair::new(),
             pit: Pit::new(tsc_hz, now),
             rtc: Rtc::new(),
             power: Power::new(tsc_hz),
+            wakeup: Wakeup::new(vcpus, mailbox, tsc_hz, now),
             offered: None,
             offered_before: None,
             wake_interval: tsc_hz / WAKES_A_SECOND,
@@ -72,8 +80,14 @@ impl Pc {
         }
     }
 
-    /// Serves an exit.
-    pub fn serve(&mut self, exit: Exit, output: &mut Output, host: &mut impl Host) -> Action {
+    /// Serves an exit of vCPU number `vcpu`.
+    pub fn serve(
+        &mut self,
+        vcpu: usize,
+        exit: Exit,
+        output: &mut Output,
+        host: &mut impl Host,
+    ) -> Action {
         self.pass_time(host.now());
         match exit {
             Exit::PortOut {
@@ -88,7 +102,10 @@ impl Pc {
             Exit::Woken { input } => {
                 self.input_waits |= input;
                 self.take_input(host);
-                Action::Wait
+                match self.wakeup.poll(host.now(), host) {
+                    Some(vcpu) => Action::Start { vcpu },
+                    None => Action::Wait,
+                }
             }
             Exit::Halt {
                 interruptible: true,
@@ -98,13 +115,7 @@ impl Pc {
             }
             Exit::Halt {
                 interruptible: false,
-            } => {
-                output.message(
-                    host,
-                    format_args!("umbriel: halted with interrupts off, and nothing can wake it"),
-                );
-                ended(Cause::Unsupported)
-            }
+            } => self.halt_for_good(vcpu, output, host),
             Exit::ReadOnlyMemory { gpa, rip } | Exit::NotRam { gpa, rip, .. } => {
                 output.message(
                     host,
@@ -114,6 +125,18 @@ impl Pc {
             }
             Exit::Shutdown | Exit::Unsupported { .. } => ended(Cause::Unsupported),
         }
+    }
+
+    /// A vCPU halted with interrupts off: to be started, or for ever.
+    fn halt_for_good(&mut self, vcpu: usize, output: &mut Output, host: &mut impl Host) -> Action {
+        if self.wakeup.halted(vcpu) {
+            return Action::Wait;
+        }
+        output.message(
+            host,
+            format_args!("umbriel: halted with interrupts off, and nothing can wake it"),
+        );
+        ended(Cause::Unsupported)
     }
 
     fn pass_time(&mut self, now: u64) {
@@ -166,8 +189,16 @@ impl Pc {
         })
     }
 
-    /// When the timer's next rise can make a difference.
+    /// When the platform must be woken.
     pub fn deadline(&self) -> Option<u64> {
+        match (self.rise(), self.wakeup.deadline()) {
+            (Some(rise), Some(look)) => Some(rise.min(look)),
+            (rise, look) => rise.or(look),
+        }
+    }
+
+    /// When the timer's next rise can make a difference.
+    fn rise(&self) -> Option<u64> {
         if self.pic.is_masked(TIMER_IRQ) {
             return None;
         }

@@ -16,6 +16,11 @@ pub enum Action {
     Complete(Completion),
     /// It waits for an interrupt, or no vCPU is concerned.
     Wait,
+    /// No vCPU is concerned but this one, which goes on behind its HLT.
+    Start {
+        /// Its number.
+        vcpu: usize,
+    },
     /// The guest has ended.
     End {
         /// Exit status, 0 to 255.
@@ -28,6 +33,17 @@ pub enum Action {
 impl Action {
     /// Goes on behind the instruction.
     pub const DONE: Self = Self::Complete(Completion::Done);
+}
+
+/// What a platform is told of the machine that it is part of.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Ticks of the time-stamp counter per second.
+    pub tsc_hz: u64,
+    /// vCPUs, at least one.
+    pub vcpus: usize,
+    /// Guest-physical address of the mailbox that starts all but the first.
+    pub mailbox: u64,
 }
 
 /// A guest's platform with its devices.
@@ -43,12 +59,11 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// A platform as it is after power-on, at `now`. The time-stamp counter
-    /// has `tsc_hz` ticks a second.
-    pub fn new(platform: compiled::Platform, tsc_hz: u64, now: u64) -> Self {
+    /// A platform as it is after power-on, at `now`.
+    pub fn new(platform: compiled::Platform, machine: &Machine, now: u64) -> Self {
         match platform {
             compiled::Platform::Solo5Hvt => Self::Solo5(solo5::Tender::new()),
-            compiled::Platform::Pc64 => Self::Pc64(pc64::Pc::new(tsc_hz, now)),
+            compiled::Platform::Pc64 => Self::Pc64(pc64::Pc::new(machine, now)),
         }
     }
 
@@ -77,14 +92,20 @@ impl Platform {
         }
     }
 
-    /// Serves `exit`.
-    pub fn serve(&mut self, exit: Exit, output: &mut Output, host: &mut impl Host) -> Action {
+    /// Serves `exit` of vCPU number `vcpu`.
+    pub fn serve(
+        &mut self,
+        vcpu: usize,
+        exit: Exit,
+        output: &mut Output,
+        host: &mut impl Host,
+    ) -> Action {
         match exit {
             Exit::Shutdown => shut_down(output, host),
             Exit::Unsupported { rip, bytes } => unsupported(rip, bytes, output, host),
             _ => match self {
                 Self::Solo5(tender) => tender.serve(exit, output, host),
-                Self::Pc64(pc) => pc.serve(exit, output, host),
+                Self::Pc64(pc) => pc.serve(vcpu, exit, output, host),
             },
         }
     }

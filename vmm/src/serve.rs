@@ -1,7 +1,7 @@
 //! The vmm's loop: wait for an exit, serve it, complete it.
 
 use protocol::counters;
-use protocol::exit::{Exit, RegisterDump};
+use protocol::exit::{Completion, Exit, RegisterDump};
 use protocol::request::Request;
 use protocol::supervisor::{Cause, GUEST_ENDED};
 use sel4::runtime::StartupPage;
@@ -9,7 +9,7 @@ use sel4::{MessageInfo, cap};
 use system::compiled;
 use system::cspace;
 use vmm::output::Output;
-use vmm::platform::{Action, Platform};
+use vmm::platform::{Action, Machine, Platform};
 use vmm::registers;
 use zerocopy::IntoBytes;
 
@@ -23,7 +23,12 @@ fn main(page: StartupPage) -> ! {
     let startup = process::start(page);
     let platform = compiled::Platform::from_number(startup.platform).expect("a known platform");
     let tsc_hz = startup.tsc_hz.max(1);
-    let mut platform = Platform::new(platform, tsc_hz, process::ticks());
+    let machine = Machine {
+        tsc_hz,
+        vcpus: startup.vcpus as usize,
+        mailbox: startup.secondary.rdi,
+    };
+    let mut platform = Platform::new(platform, &machine, process::ticks());
     let mut output = Output::new();
     let mut services = Services {
         memory_bytes: startup.memory_bytes,
@@ -46,7 +51,7 @@ fn main(page: StartupPage) -> ! {
             services::read_bounce(dump.as_mut_bytes());
             registers::print(&dump, &mut output, &mut services);
         }
-        let action = platform.serve(exit, &mut output, &mut services);
+        let action = platform.serve(vcpu, exit, &mut output, &mut services);
         let offer = platform.offer();
         request = match action {
             Action::Complete(completion) => Request::Complete {
@@ -55,6 +60,11 @@ fn main(page: StartupPage) -> ! {
                 offer,
             },
             Action::Wait => Request::NextExit { offer },
+            Action::Start { vcpu } => Request::Complete {
+                vcpu,
+                completion: Completion::Done,
+                offer: None,
+            },
             Action::End { status, cause } => end(status, cause, &mut output, &mut services),
         };
         services.set_deadline(platform.deadline());

@@ -48,6 +48,9 @@ pub struct Startup {
     pub read_only: [GpaRange; MAX_READ_ONLY],
     /// Where the first vCPU starts.
     pub start: VcpuStart,
+    /// Where the other vCPUs wait to be started; RDI is the address of the
+    /// mailbox.
+    pub secondary: VcpuStart,
 }
 
 const _: () = assert!(size_of::<Startup>() <= 4096);

@@ -45,6 +45,8 @@ pub struct GuestPayload {
     pub rewrites: Vec<Rewrite>,
     /// Where its first vCPU starts.
     pub start: VcpuStart,
+    /// Where its other vCPUs wait; RDI is the address of the mailbox.
+    pub secondary: Option<VcpuStart>,
 }
 
 /// The process images of a system, in the order of [`compiled::ProgramKind::ALL`].
@@ -70,8 +72,8 @@ impl ArchiveImage {
 /// Compiles `system`, whose guests' images are `payloads` in the same order.
 ///
 /// # Errors
-/// [`Problem::ComposeArchiveTooLarge`], [`Problem::ComposeReadOnly`] and
-/// [`Problem::MachineTooSmall`], with the guest or key that they are about.
+/// [`Problem::ComposeArchiveTooLarge`], [`Problem::ComposeReadOnly`],
+/// [`Problem::SeveralVcpus`] and [`Problem::MachineTooSmall`], with the guest or key that they are about.
 ///
 /// # Panics
 /// If there are not as many payloads as guests, or one breaks a rule of the
@@ -93,6 +95,13 @@ pub fn compile(
             limit: MAX_READ_ONLY,
         };
         return Err(system.refuse_guest(guest, problem));
+    }
+    let waits = |(guest, payload): (&manifest::Guest, &GuestPayload)| {
+        guest.vcpus > 1 && payload.secondary.is_none()
+    };
+    if let Some(guest) = system.guests.iter().zip(payloads).position(waits) {
+        let vcpus = system.guests[guest].vcpus.into();
+        return Err(system.refuse_guest(guest, Problem::SeveralVcpus { vcpus }));
     }
     let tables = Tables::of(system, programs, payloads);
     let bytes = tables.size();
@@ -200,6 +209,7 @@ impl<'a> Tables<'a> {
             patches: run(self.patches.len(), payload.patches.len()),
             rewrites: run(self.rewrites.len(), payload.rewrites.len()),
             start: payload.start,
+            secondary: payload.secondary.unwrap_or_default(),
         });
         for load in &payload.loads {
             let offset = self.blobs.add(&load.bytes);

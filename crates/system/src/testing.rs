@@ -110,6 +110,7 @@ pub fn payload(bytes: Vec<u8>) -> GuestPayload {
             rip: 0x10_0020,
             ..VcpuStart::default()
         },
+        secondary: None,
     }
 }
 

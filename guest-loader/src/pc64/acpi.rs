@@ -1,16 +1,17 @@
-//! ACPI tables (ACPI 6.5, chapter 5): what a PC has, and how to switch it off.
+//! ACPI tables (ACPI 6.5, chapter 5; what starts other processors is from 6.4): what a PC has, and how to switch it off.
 //!
 //! As QEMU's firmware does it: the root pointer below 1 MiB, the tables at the
 //! top of RAM in what the memory map reserves.
 //!
 //! ```text
 //! RSDP ─► RSDT ─┬─► FADT ─► DSDT (nothing but _S5)
-//!               └─► MADT (the processors)
+//!               └─► MADT (the processors, and the mailbox that starts all but the first)
 //! ```
 
 use x86::Gpa;
 
 use super::boot_params::usable_end;
+use super::secondary::mailbox;
 use crate::{GuestPages, Problem};
 
 /// Where the root pointer lies; `boot_params` tells it.
@@ -41,11 +42,15 @@ const HAS_8259: u32 = 1;
 /// `Name (_S5, Package () {0, 0, 0, 0})`: sleep type 0 is soft off.
 const SOFT_OFF: [u8; 12] = *b"\x08_S5_\x12\x06\x04\0\0\0\0";
 
-/// Writes the tables.
+/// MADT structures: a processor by its local APIC, and the mailbox.
+const PROCESSOR: u8 = 0;
+const WAKEUP: u8 = 0x10;
+
+/// Writes the tables of a machine with `vcpus` processors.
 ///
 /// # Errors
 /// If they do not fit, which the least memory excludes.
-pub fn write(pages: &mut GuestPages) -> Result<(), Problem> {
+pub fn write(pages: &mut GuestPages, vcpus: u32) -> Result<(), Problem> {
     let base = usable_end(pages.size());
     let mut area = Area {
         base,
@@ -53,7 +58,10 @@ pub fn write(pages: &mut GuestPages) -> Result<(), Problem> {
     };
     let dsdt = area.add(b"DSDT", 1, &SOFT_OFF);
     let fadt = area.add(b"FACP", 3, &fadt(dsdt));
-    let madt = area.add(b"APIC", 1, &madt());
+    // Revision 5 is the first with a mailbox.
+    let revision = if vcpus == 1 { 1 } else { 5 };
+    let mailbox = mailbox(pages.size());
+    let madt = area.add(b"APIC", revision, &madt(vcpus, mailbox));
     let rsdt = area.add(
         b"RSDT",
         1,
@@ -137,15 +145,20 @@ fn fadt(dsdt: u32) -> Vec<u8> {
     fadt
 }
 
-/// The MADT behind its header: one processor, enabled.
-fn madt() -> Vec<u8> {
-    [
-        &LOCAL_APIC.to_le_bytes()[..],
-        &HAS_8259.to_le_bytes(),
-        &[0, 8, 0, 0],
-        &1_u32.to_le_bytes(),
-    ]
-    .concat()
+/// The MADT behind its header: `vcpus` processors, all enabled, whose APIC IDs
+/// are their numbers, and how they are started if there are several.
+fn madt(vcpus: u32, mailbox: u64) -> Vec<u8> {
+    let mut madt = [LOCAL_APIC, HAS_8259].map(u32::to_le_bytes).concat();
+    for number in 0..vcpus {
+        madt.extend([PROCESSOR, 8, number as u8, number as u8]);
+        madt.extend(1_u32.to_le_bytes());
+    }
+    if vcpus > 1 {
+        // Version 0 of the mailbox; four bytes are reserved.
+        madt.extend([WAKEUP, 16, 0, 0, 0, 0, 0, 0]);
+        madt.extend(mailbox.to_le_bytes());
+    }
+    madt
 }
 
 #[cfg(test)]
@@ -161,7 +174,8 @@ mod tests {
         for table in [
             table(b"DSDT", 1, &SOFT_OFF),
             table(b"FACP", 3, &fadt(0x1234_5678)),
-            table(b"APIC", 1, &madt()),
+            table(b"APIC", 1, &madt(1, 0)),
+            table(b"APIC", 5, &madt(8, 0x1ff_f000)),
         ] {
             assert_eq!(sum(&table), 0);
             assert_eq!(table[4..8], (table.len() as u32).to_le_bytes());
@@ -178,6 +192,17 @@ mod tests {
         assert_eq!(fadt[140..148], 0x10_u64.to_le_bytes());
     }
 
+    /// ACPI 6.4, §5.2.12.2 and §5.2.12.19.
+    #[test]
+    fn the_madt_names_all_processors_and_the_mailbox() {
+        let one = madt(1, 0x1ff_f000);
+        assert_eq!(one[8..], [0, 8, 0, 0, 1, 0, 0, 0], "no mailbox for one");
+        let three = madt(3, 0x1ff_f000);
+        assert_eq!(three[24..32], [0, 8, 2, 2, 1, 0, 0, 0]);
+        assert_eq!(three[32..40], [0x10, 16, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(three[40..], 0x1ff_f000_u64.to_le_bytes());
+    }
+
     /// A table begins where the one before it, padded, ends.
     #[test]
     fn tables_do_not_overlap() {
@@ -186,7 +211,7 @@ mod tests {
             bytes: Vec::new(),
         };
         let first = area.add(b"DSDT", 1, &SOFT_OFF);
-        let second = area.add(b"APIC", 1, &madt());
+        let second = area.add(b"APIC", 1, &madt(1, 0));
         assert_eq!((first, second), (0x1000, 0x1030));
         assert_eq!(area.bytes[0x30..0x34], *b"APIC");
     }

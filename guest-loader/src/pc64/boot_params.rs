@@ -4,7 +4,7 @@
 
 use x86::Gpa;
 
-use super::acpi;
+use super::{acpi, secondary};
 use crate::{GuestPages, MIB, Problem};
 
 /// Where it lies; the guest gets this address in RSI.
@@ -33,6 +33,8 @@ const FIRMWARE_TABLES: u64 = MIB / 8;
 
 const USABLE: u32 = 1;
 const RESERVED: u32 = 2;
+/// Firmware's memory that stays as it is: ACPI NVS.
+const NON_VOLATILE: u32 = 4;
 
 /// End of the RAM that the memory map calls usable.
 pub fn usable_end(memory: u64) -> u64 {
@@ -40,24 +42,32 @@ pub fn usable_end(memory: u64) -> u64 {
 }
 
 /// The map that SeaBIOS reports under QEMU 7.2 (`-machine pc`) for a PC of
-/// this size, up to 2 GiB: start, end, type.
-fn memory_map(memory: u64) -> [(u64, u64, u32); 7] {
-    [
+/// this size, up to 2 GiB: start, end, type. Where other processors wait is
+/// marked as ACPI wants it.
+fn memory_map(memory: u64, vcpus: u32) -> Vec<(u64, u64, u32)> {
+    let tables_end = match vcpus {
+        1 => memory,
+        _ => secondary::start(memory),
+    };
+    let mut map = vec![
         (0, LOW_END, USABLE),
         (LOW_END, 0xa_0000, RESERVED),
         (0xf_0000, MIB, RESERVED),
         (MIB, usable_end(memory), USABLE),
-        (usable_end(memory), memory, RESERVED),
+        (usable_end(memory), tables_end, RESERVED),
+        (tables_end, memory, NON_VOLATILE),
         (0xfffc_0000, 1 << 32, RESERVED),
         (0xfd_0000_0000, 0x100_0000_0000, RESERVED),
-    ]
+    ];
+    map.retain(|(start, end, _)| start < end);
+    map
 }
 
-/// Writes `boot_params` and the command line.
+/// Writes `boot_params` for a machine with `vcpus` processors, and the command line.
 ///
 /// # Errors
 /// [`Problem::ArgumentsTooLong`] or [`Problem::ArgumentNul`].
-pub fn write(pages: &mut GuestPages, arguments: &[String]) -> Result<(), Problem> {
+pub fn write(pages: &mut GuestPages, arguments: &[String], vcpus: u32) -> Result<(), Problem> {
     let command_line = crate::detect::join_arguments(arguments, COMMAND_LINE_SIZE - 1)?;
     pages.write(Gpa::new(COMMAND_LINE), command_line.as_bytes())?;
 
@@ -72,7 +82,7 @@ pub fn write(pages: &mut GuestPages, arguments: &[String]) -> Result<(), Problem
 
     pages.write_u64(Gpa::new(ADDRESS + ACPI_RSDP_ADDR), acpi::ROOT_POINTER)?;
 
-    let map = memory_map(pages.size());
+    let map = memory_map(pages.size(), vcpus);
     pages.write(Gpa::new(ADDRESS + E820_ENTRIES), &[map.len() as u8])?;
     for (number, (start, end, kind)) in (0..).zip(map) {
         let entry = ADDRESS + E820_TABLE + number * E820_ENTRY_SIZE;

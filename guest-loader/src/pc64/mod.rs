@@ -14,11 +14,14 @@
 //!                               0xf5000  ACPI root pointer
 //! ```
 //!
+//! With several vCPUs the last pages of RAM are firmware's ([`secondary`]).
+//!
 //! The memory map is the one that QEMU's firmware gives a PC of the same size,
 //! so that a guest sees the same RAM bare and under Umbriel.
 
 mod acpi;
 mod boot_params;
+mod secondary;
 mod segments;
 mod tables;
 
@@ -71,9 +74,14 @@ pub fn place(bytes: &[u8], options: &Options) -> Result<PlacedGuest, Problem> {
     }
     let mut pages = GuestPages::new(memory);
     let end = segments::load(&elf, &mut pages, boot_params::usable_end(memory))?;
-    tables::build(&mut pages)?;
-    acpi::write(&mut pages)?;
-    boot_params::write(&mut pages, &options.arguments)?;
+    tables::build(&mut pages, tables::GDT, tables::LEVEL_4)?;
+    let vcpus = options.vcpus.max(1);
+    acpi::write(&mut pages, vcpus)?;
+    boot_params::write(&mut pages, &options.arguments, vcpus)?;
+    let secondary = match vcpus {
+        1 => None,
+        _ => Some(secondary::write(&mut pages)?),
+    };
     Ok(PlacedGuest {
         platform: Platform::Pc64,
         memory_bytes: memory,
@@ -82,6 +90,7 @@ pub fn place(bytes: &[u8], options: &Options) -> Result<PlacedGuest, Problem> {
         patches: Vec::new(),
         rewrites: Vec::new(),
         start: start_state(elf.entry),
+        secondary,
         notes: vec![format!(
             "64-bit Linux boot protocol; image ends at {end:#x} of {memory:#x}."
         )],

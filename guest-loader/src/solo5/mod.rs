@@ -79,6 +79,7 @@ pub fn place(bytes: &[u8], options: &Options) -> Result<PlacedGuest, Problem> {
         }],
         rewrites: Vec::new(),
         start: start_state(elf.entry, memory),
+        secondary: None,
         notes: vec![
             format!("Solo5 hvt, ABI version {}.", version.number()),
             format!("Image ends at {:#x} of {memory:#x}.", image.end),

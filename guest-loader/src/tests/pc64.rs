@@ -148,3 +148,48 @@ fn memory_defaults_to_what_the_image_needs() {
     assert_eq!(needs(&large), Ok(106 * MIB));
     placed(&large, &Options::default());
 }
+
+#[test]
+fn other_vcpus_wait_beside_the_mailbox() {
+    let guest = placed(
+        &pc64(),
+        &Options {
+            vcpus: 4,
+            ..with_memory(2048 * MIB)
+        },
+    );
+    let waits = guest.secondary.unwrap();
+    let mailbox = 2048 * MIB - 0x1000;
+    assert_eq!((waits.rdi, waits.rip), (mailbox, mailbox + 0x800));
+    assert_eq!(waits.rflags, 2, "interrupts are off");
+    let code = word(&guest, waits.rip).to_le_bytes();
+    assert_eq!(code, [0xf4, 0x48, 0x8b, 0x47, 0x08, 0x66, 0xc7, 0x07]);
+    assert_eq!(word(&guest, mailbox), 0, "no command");
+    // They run on tables and descriptors of their own, outside usable RAM.
+    let other = PlacedGuest {
+        start: waits,
+        ..guest.clone()
+    };
+    let usable_end = 2048 * MIB - 0x2_0000;
+    assert!(waits.cr3 >= usable_end && waits.gdt_base >= usable_end);
+    for gpa in [0, 0x20_0000, 1024 * MIB, mailbox] {
+        let writable = true;
+        assert_eq!(translate(&other, gpa), Some(Translation { gpa, writable }));
+    }
+    for entry in [8, 16, 24] {
+        assert_eq!(
+            word(&guest, waits.gdt_base + entry),
+            word(&guest, guest.start.gdt_base + entry)
+        );
+    }
+    // The last but two entries of the memory map: ACPI NVS.
+    assert_eq!(word(&guest, 0x7000 + 0x1e8) & 0xff, 8);
+    let at = 0x7000 + 0x2d0 + 5 * 20;
+    let start = word(&guest, at & !7) >> 32 | word(&guest, (at & !7) + 8) << 32;
+    assert_eq!(start, waits.cr3);
+    assert_eq!(
+        word(&guest, (at + 16) & !7) >> (8 * ((at + 16) % 8)) & 0xffff_ffff,
+        4
+    );
+    assert_eq!(placed(&pc64(), &Options::default()).secondary, None);
+}

@@ -14,6 +14,7 @@ fn options(memory: u64, arguments: &[&str]) -> Options {
     Options {
         memory_bytes: Some(memory),
         arguments,
+        vcpus: 1,
         devices: Vec::new(),
         rewrite: false,
     }

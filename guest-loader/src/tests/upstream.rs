@@ -166,6 +166,7 @@ fn compare(bytes: &[u8], arguments: &[String]) {
     let options = Options {
         memory_bytes: Some(MEMORY),
         arguments: arguments.to_vec(),
+        vcpus: 1,
         devices: Vec::new(),
         rewrite: false,
     };

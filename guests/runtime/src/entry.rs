@@ -61,7 +61,7 @@ guest_start32:
     wrmsr
     mov eax, 0x80010033         # PG, WP, NE, ET, MP, PE
     mov cr0, eax
-    lgdt [boot_gdtr]
+    lgdt [guest_gdtr]
     .byte 0xea                  # jmp 8:4f
     .long 4f
     .word 8
@@ -77,7 +77,7 @@ guest_start64:
     cld
     xor edi, edi
 5:  lea rsp, [rip + boot_stack_top]
-    lgdt [rip + boot_gdtr]
+    lgdt [rip + guest_gdtr]
     mov eax, 0x10
     mov ss, eax
     mov ds, eax
@@ -94,11 +94,12 @@ guest_start64:
 
     .section .rodata.boot, "a"
     .align 16
+    .global guest_gdtr
 boot_gdt:
     .quad 0
     .quad 0x00af9b000000ffff    # 64-bit code, DPL 0, accessed
     .quad 0x00cf93000000ffff    # data, DPL 0, accessed
-boot_gdtr:
+guest_gdtr:
     .word 23
     .quad boot_gdt
 

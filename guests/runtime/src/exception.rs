@@ -181,14 +181,19 @@ pub(crate) fn init() {
             reserved: 0,
         }
     });
+    // SAFETY: the only writer, before interrupts or exceptions are expected.
+    unsafe { IDT.0.get().write(gates) };
+    load();
+}
+
+/// Loads the IDT, on the first and on every other processor.
+pub(crate) fn load() {
     let register = TableRegister {
         limit: (size_of::<[Gate; VECTORS]>() - 1) as u16,
         base: IDT.0.get() as u64,
     };
-    // SAFETY: the only writer, before interrupts or exceptions are expected;
-    // the table lives for ever and its gates point at the stubs above.
+    // SAFETY: the table lives for ever and its gates point at the stubs above.
     unsafe {
-        IDT.0.get().write(gates);
         asm!("lidt [{}]", in(reg) &raw const register, options(readonly, nostack, preserves_flags));
     }
 }

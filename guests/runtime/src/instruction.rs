@@ -103,3 +103,8 @@ pub fn halt() -> ! {
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) }
     }
 }
+
+/// `pause`: says that this processor waits for another.
+pub fn pause() {
+    core::hint::spin_loop();
+}

@@ -14,6 +14,7 @@
 
 mod boot_info;
 mod digest;
+mod processors;
 
 #[cfg(target_os = "none")]
 mod entry;
@@ -32,6 +33,8 @@ pub mod pic;
 #[cfg(target_os = "none")]
 pub mod pit;
 #[cfg(target_os = "none")]
+pub mod smp;
+#[cfg(target_os = "none")]
 pub mod uart;
 
 pub use boot_info::{BootInfo, COMMAND_LINE_MAX, Region, RegionKind};
@@ -40,3 +43,4 @@ pub use digest::Digest;
 pub use exception::{Frame, Handler, set_handler};
 #[cfg(target_os = "none")]
 pub use memory::{Memory, Page, Space, View};
+pub use processors::{PROCESSORS_MAX, Processors};

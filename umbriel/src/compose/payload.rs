@@ -35,6 +35,7 @@ pub fn payload(
         memory_bytes: guest.memory_bytes,
         arguments: guest.args.clone(),
         devices: Vec::new(),
+        vcpus: guest.vcpus,
         rewrite: guest.rewrites(platform),
     };
     let placed = match guest.platform {
@@ -88,6 +89,7 @@ fn convert(placed: PlacedGuest) -> GuestPayload {
             .collect(),
         rewrites: placed.rewrites,
         start: placed.start,
+        secondary: placed.secondary,
     }
 }
 

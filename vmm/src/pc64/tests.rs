@@ -4,6 +4,7 @@ use super::*;
 use crate::fake::Fake;
 use crate::pit;
 
+const MAILBOX: u64 = 0x8000;
 const WOKEN: Exit = Exit::Woken { input: false };
 
 struct Rig {
@@ -15,15 +16,28 @@ struct Rig {
 impl Rig {
     /// A machine whose time-stamp counter runs as the timer's oscillator.
     fn new() -> Self {
+        Self::with_vcpus(1)
+    }
+
+    fn with_vcpus(vcpus: usize) -> Self {
+        let machine = Machine {
+            tsc_hz: pit::HZ,
+            vcpus,
+            mailbox: MAILBOX,
+        };
         Self {
-            pc: Pc::new(pit::HZ, 0),
+            pc: Pc::new(&machine, 0),
             output: Output::new(),
             host: Fake::default(),
         }
     }
 
     fn serve(&mut self, exit: Exit) -> Action {
-        self.pc.serve(exit, &mut self.output, &mut self.host)
+        self.serve_of(0, exit)
+    }
+
+    fn serve_of(&mut self, vcpu: usize, exit: Exit) -> Action {
+        self.pc.serve(vcpu, exit, &mut self.output, &mut self.host)
     }
 
     fn out(&mut self, port: u16, value: u8) -> Action {
@@ -228,4 +242,20 @@ fn soft_off_and_reset_end_the_guest() {
         };
         assert_eq!(Rig::new().serve(exit), end);
     }
+}
+
+#[test]
+fn a_vcpu_is_started_by_the_mailbox() {
+    let mut rig = Rig::with_vcpus(2);
+    let halt = Exit::Halt {
+        interruptible: false,
+    };
+    assert_eq!(rig.serve_of(1, halt), Action::Wait);
+    rig.host.now = rig.pc.deadline().unwrap();
+    assert_eq!(rig.serve(WOKEN), Action::Wait, "no command yet");
+    rig.host.put_u64(MAILBOX as usize, 1 << 32 | 1);
+    rig.host.now = rig.pc.deadline().unwrap();
+    assert_eq!(rig.serve(WOKEN), Action::Start { vcpu: 1 });
+    assert_eq!(rig.serve(halt), Action::Wait, "the other one runs");
+    assert!(matches!(rig.serve_of(1, halt), Action::End { .. }));
 }

@@ -171,7 +171,7 @@ impl Platform {
     }
 }
 
-/// State in which a guest's first vCPU starts: long mode at CPL 0, flat
+/// State in which a guest's vCPU starts: long mode at CPL 0, flat
 /// segments, interrupts off. Fields not named here are zero.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
@@ -232,6 +232,9 @@ pub struct Guest {
     pub rewrites: Table,
     /// Where its first vCPU starts.
     pub start: VcpuStart,
+    /// Where its other vCPUs wait to be started; RDI is the address of the
+    /// mailbox that starts them. Zeros if there is one vCPU.
+    pub secondary: VcpuStart,
 }
 
 /// Bytes to copy into guest memory before the guest starts.

@@ -87,6 +87,7 @@ impl Rules<'_> {
             value: vcpus @ 2..,
             at,
         }) = entry.vcpus
+            && platform == Some(Platform::Solo5Hvt)
         {
             self.report.add(
                 Problem::SeveralVcpus { vcpus },

@@ -129,6 +129,12 @@ impl Default for Shadow {
 const PAGES_OF_AN_INSTRUCTION: u32 = 6;
 
 impl Shadow {
+    /// Address spaces: each vCPU is in one, and its guest wants the two other
+    /// views of one at hand.
+    pub fn spaces(&self, vcpus: u32) -> u32 {
+        self.spaces.max(vcpus + 2)
+    }
+
     /// The pools for a guest of `memory_bytes` and `vcpus`.
     ///
     /// `tables` are page tables, of which a guest's working set decides the
@@ -138,12 +144,13 @@ impl Shadow {
     /// level falls below what one instruction of each vCPU may need at once.
     pub fn pools(&self, memory_bytes: u64, vcpus: u32) -> Pools {
         let floor = PAGES_OF_AN_INSTRUCTION * vcpus;
+        let spaces = self.spaces(vcpus);
         Pools {
             frames: u32::try_from(memory_bytes / 4096).unwrap_or(u32::MAX),
-            spaces: self.spaces,
-            pdpts: (2 * self.spaces).max(floor),
-            pds: (2 * self.spaces + self.tables / 16).max(floor),
-            pts: self.tables,
+            spaces,
+            pdpts: (2 * spaces).max(floor),
+            pds: (2 * spaces + self.tables / 16).max(floor),
+            pts: self.tables.max(3 * floor),
             extra_copies: self.extra_copies,
         }
     }

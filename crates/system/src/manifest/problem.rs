@@ -213,7 +213,7 @@ problems! {
         /// The platform that it decides on.
         platform: &'static str,
     },
-    /// More than one vCPU.
+    /// More than one vCPU on a platform that has one.
     SeveralVcpus = "several-vcpus" {
         /// How many.
         vcpus: u64,

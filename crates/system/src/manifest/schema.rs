@@ -195,7 +195,7 @@ pub static GUEST: Section = Section {
                 why: "every guest has at least one vCPU, and the servers' tables hold 8",
             },
             default: "1",
-            doc: "Virtual processors. More than 1 is not there yet.",
+            doc: "Virtual processors, which share one core of the machine; 1 on `solo5-hvt`.",
         },
         Key {
             name: "priority",

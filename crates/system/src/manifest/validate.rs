@@ -226,7 +226,7 @@ impl Rules<'_> {
     fn address_spaces(&mut self, guests: &[Guest]) {
         let spaces: u64 = guests
             .iter()
-            .map(|guest| u64::from(guest.shadow.spaces))
+            .map(|guest| u64::from(guest.shadow.spaces(guest.vcpus)))
             .sum();
         let processes = DRIVERS + PROCESSES_PER_GUEST * guests.len() as u64;
         if spaces + processes > ADDRESS_SPACES {

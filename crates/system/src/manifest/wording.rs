@@ -236,8 +236,8 @@ impl Problem {
                 format!("remove `platform`, or write \"{platform}\""),
             ),
             Self::SeveralVcpus { vcpus } => wording(
-                format!("{vcpus} vCPUs are not there yet"),
-                "the shadow-paging server of this version runs one vCPU per guest",
+                format!("a solo5-hvt guest has one vCPU, not {vcpus}"),
+                "the hvt interface has no way to start another",
                 "write `vcpus = 1`, or leave it out",
             ),
             Self::ComposeImageRefused { what, why, fix } => wording(what, why, fix),
