@@ -35,6 +35,8 @@ pub fn cases(repository: &Repository, long: bool) -> Vec<Case<'_>> {
         let name = target.clone();
         let run = command_case(GROUP, &name, move || fuzzer(repository, &target, seconds));
         cases.push(Case {
+            // A fuzzer keeps one processor busy.
+            parallel: true,
             work: with_directory(results(repository, &name), run.work),
             ..run
         });

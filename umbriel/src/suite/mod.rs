@@ -3,7 +3,7 @@
 //!
 //! A [`Case`] belongs to a group and has a name; its work is a closure that
 //! answers with a [`Verdict`]. Cargo's cases run one after the other, as each
-//! uses all processors; boot cases run two at a time.
+//! uses all processors; boots and fuzzers run two at a time.
 
 pub mod bare;
 pub mod bench;
@@ -19,8 +19,8 @@ pub mod typing;
 
 use std::time::Duration;
 
-/// How many boot cases run at once.
-pub const BOOTS_AT_ONCE: usize = 2;
+/// How many parallel cases run at once.
+pub const AT_ONCE: usize = 2;
 
 /// A test, or a command that runs many.
 pub struct Case<'a> {

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::suite::{BOOTS_AT_ONCE, Case, Done};
+use crate::suite::{AT_ONCE, Case, Done};
 
 /// Runs `cases` until done or `interrupted`, in order of groups.
 pub fn run(cases: &[Case<'_>], interrupted: &AtomicBool) -> Vec<Done> {
     let mut done = Vec::new();
     for run in cases.chunk_by(|a, b| a.group == b.group && a.parallel == b.parallel) {
-        let workers = if run[0].parallel { BOOTS_AT_ONCE } else { 1 };
+        let workers = if run[0].parallel { AT_ONCE } else { 1 };
         done.extend(run_group(run, workers, interrupted));
     }
     done
