@@ -95,12 +95,12 @@ pub fn init() {
     unsafe { asm!("ltr {:x}", in(reg) TASK, options(nostack, preserves_flags)) };
 }
 
-/// Puts the accessed bit back, and loads the registers that sequences load.
+/// Puts the accessed bit back. What sequences load into segment registers is
+/// not put back: frames bring CS and SS, and the others mean nothing.
 pub fn reset() {
     let tables = TABLES.0.get();
     // SAFETY: in range; no reference to the table lives.
     unsafe { (&raw mut (*tables).gdt[UNMARKED]).write_volatile(GDT[UNMARKED]) };
-    load();
 }
 
 /// A descriptor as it is now.

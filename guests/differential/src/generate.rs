@@ -6,7 +6,8 @@
 //! selectors, `sgdt` and its like, null selectors in FS and GS); `hlt`, since
 //! no interrupt comes; and what QEMU does not check as the manuals say
 //! (reserved bits of CR0 and CR4, non-canonical addresses in MSRs, `rdpmc`,
-//! LOCK before privileged instructions; RF).
+//! LOCK before privileged instructions, IRET to a stack that is not present; RF);
+//! and 32-bit code, which guests do not have.
 //!
 //! RDI is the address of the data page and changes by string instructions
 //! only; RSP stays in the upper half of that page.
@@ -64,12 +65,23 @@ const SELECTORS: [u16; 13] = [
     LDT_SELECTOR,
 ];
 
+/// 32-bit code where it is an error: guests have no 32-bit mode.
+const FAR_SELECTORS: [u16; 13] = {
+    let mut selectors = SELECTORS;
+    selectors[5] = CODE32 | 3;
+    selectors
+};
+
 /// Bits of CR0 beside PE, ET and PG: MP, TS, NE, WP, CD.
 const CR0_BITS: u64 = 1 << 1 | 1 << 3 | 1 << 5 | 1 << 16 | 1 << 30;
 /// Bits of CR4 beside PAE: DE, PSE, MCE, PGE, OSFXSR, OSXMMEXCPT.
 const CR4_BITS: u64 = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10;
 /// Flags that frames bring: the arithmetic ones, TF, IF, DF, OF, IOPL, NT, AC, ID.
 const FLAGS: u64 = 0x24_7fd5;
+
+/// Bits of DR6 that are ones, and the one that says "single step".
+const DR6_FIXED: u64 = 0xffff_0ff0;
+const DR6_BS: u64 = 1 << 14;
 
 /// MSRs that are read and written, and bits that may be set.
 const MSRS: [(u32, u64); 7] = [
@@ -89,6 +101,8 @@ pub struct Sequence {
     starts: [u16; INSTRUCTIONS],
     count: usize,
     address: u64,
+    /// Whether there may be STI: see [`Sequence::first_dr6`].
+    sti: bool,
 }
 
 impl Sequence {
@@ -100,12 +114,30 @@ impl Sequence {
             starts: [0; INSTRUCTIONS],
             count: 0,
             address,
+            sti: random.once_in(2),
         };
         for _ in 0..count {
             sequence.one(random);
         }
         sequence.instruction(&[0x0f, 0x0b]);
         sequence
+    }
+
+    /// DR6 to start with. QEMU 7.2 does not trap behind STI when it steps (as is
+    /// right behind MOV SS alone, SDM vol. 3A, §6.8.3), and so may set BS later:
+    /// where there is STI, it is set always.
+    pub const fn first_dr6(&self) -> u64 {
+        if self.sti {
+            DR6_FIXED | DR6_BS
+        } else {
+            DR6_FIXED
+        }
+    }
+
+    /// Whether STI is before `rip`.
+    pub fn enables(&self, rip: u64) -> bool {
+        let offset = rip.wrapping_sub(self.address + 1) as usize;
+        self.bytes.get(offset) == Some(&0xfb) && self.holds(rip - 1)
     }
 
     /// The code.
@@ -141,6 +173,20 @@ impl Sequence {
         let offset = start.wrapping_sub(self.address) as usize;
         let code = [0xcd, vector as u8];
         self.holds(start) && self.bytes.get(offset..offset + 2) == Some(&code[..])
+    }
+
+    /// Whether the instruction at `rip` is SYSCALL.
+    pub fn calls(&self, rip: u64) -> bool {
+        let offset = rip.wrapping_sub(self.address) as usize;
+        let code = self.bytes.get(offset..offset.saturating_add(2));
+        matches!(code, Some([0x0f, 0x05])) && self.holds(rip)
+    }
+
+    /// Whether the instruction at `rip` is a repeated INS or OUTS.
+    pub fn repeats(&self, rip: u64) -> bool {
+        let offset = rip.wrapping_sub(self.address) as usize;
+        let code = self.bytes.get(offset..offset.saturating_add(2));
+        matches!(code, Some([0xf3, 0x6c..=0x6f])) && self.holds(rip)
     }
 
     fn here(&self) -> u64 {
@@ -280,7 +326,11 @@ impl Sequence {
             &[0xf5],
             &[0xfc],
         ];
-        self.instruction(CODES[random.below(16) as usize]);
+        let code = match CODES[random.below(16) as usize] {
+            [0xfb] if !self.sti => CODES[0],
+            code => code,
+        };
+        self.instruction(code);
     }
 
     fn read_control(&mut self, random: &mut Random) {
@@ -340,7 +390,7 @@ impl Sequence {
             return;
         }
         let value = match debug {
-            6 => 0xffff_0ff0 | random.word() & 0xe00f,
+            6 => self.first_dr6() | random.word() & 0xa00f,
             7 => 0x400 | random.word() & 0xffff_0000,
             _ => edge(random),
         };
@@ -409,7 +459,11 @@ impl Sequence {
         let (cs, ss) = match random.below(5) {
             0..=1 => (KERNEL_CODE, KERNEL_DATA),
             2..=3 => (USER_CODE, USER_DATA),
-            _ => (selector(random), selector(random)),
+            // QEMU takes SS that is not present for #NP (SDM vol. 2A, IRET: #SS).
+            _ => match selector(random) {
+                ABSENT_DATA => (far_selector(random), KERNEL_DATA),
+                ss => (far_selector(random), ss),
+            },
         };
         self.push(ss.into());
         // MOV RAX, RSP and PUSH RAX: what RSP was before SS.
@@ -437,7 +491,7 @@ impl Sequence {
         let selector = match random.below(3) {
             0 => KERNEL_CODE,
             1 => USER_CODE,
-            _ => selector(random),
+            _ => far_selector(random),
         };
         self.push(selector.into());
         self.load(RAX, 0);
@@ -483,6 +537,10 @@ fn selector(random: &mut Random) -> u16 {
     SELECTORS[random.below(13) as usize]
 }
 
+fn far_selector(random: &mut Random) -> u16 {
+    FAR_SELECTORS[random.below(13) as usize]
+}
+
 /// An edge value, or any.
 pub fn edge(random: &mut Random) -> u64 {
     if random.once_in(3) {
@@ -508,7 +566,7 @@ mod tests {
     #[test]
     fn sequences_are_whole() {
         for seed in 0..2000 {
-            let mut random = Random::new(seed);
+            let mut random = Random::of(seed, 1);
             let sequence = Sequence::generate(&mut random, 12, 0x1000);
             assert!(sequence.bytes().ends_with(&[0x0f, 0x0b]));
             let mut at = 0x1000;
@@ -526,17 +584,31 @@ mod tests {
     #[test]
     fn the_seed_decides() {
         let bytes = |seed| {
-            let sequence = Sequence::generate(&mut Random::new(seed), 12, 0);
+            let sequence = Sequence::generate(&mut Random::of(seed, 1), 12, 0);
             sequence.bytes().to_vec()
         };
         assert_eq!(bytes(5), bytes(5));
         assert_ne!(bytes(5), bytes(6));
     }
 
+    /// Only sequences that start with DR6.BS have STI.
+    #[test]
+    fn single_steps_over_sti_do_not_show() {
+        let mut with = [0, 0];
+        for seed in 0..2000 {
+            let sequence = Sequence::generate(&mut Random::of(seed, 1), 12, 0x1000);
+            let here = (0x1000..sequence.end()).any(|rip| sequence.enables(rip));
+            let set = sequence.first_dr6() & DR6_BS != 0;
+            assert!(set || !here);
+            with[usize::from(set)] += 1;
+        }
+        assert!(with.iter().all(|&count| count > 800), "{with:?}");
+    }
+
     /// Frames are made so that they come back to the sequence.
     #[test]
     fn returns_lead_to_the_next_instruction() {
-        let mut random = Random::new(9);
+        let mut random = Random::of(9, 1);
         let mut sequence = Sequence::generate(&mut random, 0, 0x1_0000_0000);
         for _ in 0..4 {
             let before = sequence.length;

@@ -2,9 +2,14 @@
 //!
 //! Each sequence mixes what a kernel may do (control, debug and model-specific
 //! registers, descriptor tables, interrupts, far transfers, system calls, ports)
-//! with ordinary instructions and faults. Whatever traps is taken into a digest
-//! with all registers, and the sequence goes on behind it; at its end, so are the
-//! registers of the system, the GDT, the data page, and A and D bits.
+//! with ordinary instructions and faults. A digest takes in
+//!
+//! - of whatever traps: vector, error code, and the frame with RIP, CS, RFLAGS,
+//!   RSP and SS, and all general registers; the sequence goes on behind it;
+//! - at the sequence's end: CR0, CR2, CR4, CR8, DR0 to DR3, DR6, DR7, EFER, the
+//!   MSRs of SYSCALL, FS, GS and KERNEL_GS bases, the GDT, the data page and what
+//!   was written to others, and the A and D bits of all.
+//!
 //! Bare metal and Umbriel must print the same.
 //!
 //! ```text
@@ -12,10 +17,10 @@
 //! differential done
 //! ```
 //!
-//! The command line takes `seed=`, `sequences=`, `every=` (between digests)
-//! and `trace=` (prints from that sequence on: code, each trap, what it left). To
-//! find a sequence that differs, compare the digests of both runs with
-//! `every=1`; then print it with `trace=`.
+//! The command line takes `seed=`, `first=` (number of the first sequence),
+//! `sequences=` (how many), `every=` (between digests) and `trace=` (prints from
+//! that sequence on: code, each trap, what it left). No sequence depends on those
+//! before it, so one that differs is found with `every=1` and printed alone.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(test, allow(dead_code))] // host tests see the pure half
 
@@ -43,10 +48,11 @@ mod system;
 mod guest {
     use guest_runtime::{BootInfo, Digest, Memory, entry, pic, println};
 
+    use crate::descriptors;
     use crate::options::Options;
     use crate::pages::Pages;
     use crate::random::Random;
-    use crate::{descriptors, run};
+    use crate::run::Runner;
 
     entry!(main);
 
@@ -61,15 +67,18 @@ mod guest {
         // Sequences turn interrupts on; none must come.
         pic::init();
         let mut memory = Memory::take(boot);
-        let pages = Pages::map(&mut memory);
+        let mut runner = Runner::new(Pages::map(&mut memory));
         descriptors::init();
-        let mut random = Random::new(options.seed);
         let mut digest = Digest::new();
-        for sequence in 1..=options.sequences {
-            let trace = sequence >= options.trace;
-            run::run(&mut random, &pages, &mut digest, trace);
-            if sequence.is_multiple_of(options.every) || sequence == options.sequences {
-                println!("sequences {sequence} digest {:016x}", digest.value());
+        let last = options
+            .first
+            .saturating_add(options.sequences)
+            .saturating_sub(1);
+        for number in options.first..=last {
+            let mut random = Random::of(options.seed, number);
+            runner.run(&mut random, &mut digest, number >= options.trace);
+            if number.is_multiple_of(options.every) || number == last {
+                println!("sequences {number} digest {:016x}", digest.value());
                 digest = Digest::new();
             }
         }

@@ -5,6 +5,8 @@
 pub struct Options {
     /// Decides every sequence.
     pub seed: u64,
+    /// Number of the first one.
+    pub first: u64,
     /// How many sequences.
     pub sequences: u64,
     /// The digest is printed after so many, and at the end.
@@ -14,7 +16,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads `seed=`, `sequences=`, `every=` and `trace=` from the words of a
+    /// Reads `seed=`, `first=`, `sequences=`, `every=` and `trace=` from the words of a
     /// command line.
     ///
     /// # Errors
@@ -22,8 +24,9 @@ impl Options {
     pub fn from_command_line(line: &str) -> Result<Self, &str> {
         let mut options = Self {
             seed: 1,
+            first: 1,
             sequences: 10_000,
-            every: 500,
+            every: 100,
             trace: u64::MAX,
         };
         for word in line.split_ascii_whitespace() {
@@ -31,6 +34,7 @@ impl Options {
             let value = value.parse().map_err(|_| word)?;
             match key {
                 "seed" => options.seed = value,
+                "first" => options.first = value,
                 "sequences" => options.sequences = value,
                 "every" => options.every = value.max(1),
                 "trace" => options.trace = value,

@@ -12,6 +12,8 @@ const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const WORDS: u64 = 512;
+/// Words of the other pages that sequences reach.
+const OTHER_WORDS: u64 = 64;
 
 /// Code, data, a read-only page and one of the kernel's, which all sequences share.
 pub struct Pages {
@@ -63,22 +65,36 @@ impl Pages {
             self.data
                 .write(index, index.wrapping_mul(0x0101_0101_0101_0101));
         }
+        for page in self.others {
+            (0..OTHER_WORDS).for_each(|index| page.write(index, index));
+        }
         for (address, entry) in self.entries() {
             self.table.write(address / 4096 % WORDS, entry);
             invalidate_page(address);
         }
     }
 
-    /// Hands over what sequences can change: the data page, and A and D of all.
-    pub fn each_word(&self, mut word: impl FnMut(u64)) {
-        for index in 0..WORDS {
-            word(self.data.read(index));
-        }
+    /// Digest of what sequences can change: the data page, what they reach of the
+    /// others, and A and D of all.
+    pub fn digest(&self) -> u64 {
+        // Odd multipliers lose nothing, and one for each word is quick.
+        let mut sum = 0_u64;
+        let mut take = |word: u64| {
+            sum = (sum ^ word)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(29);
+        };
+        (0..WORDS).for_each(|index| take(self.data.read(index)));
         for page in self.others {
-            (0..64).for_each(|index| word(page.read(index)));
+            (0..OTHER_WORDS).for_each(|index| take(page.read(index)));
         }
-        for (address, _) in self.entries() {
-            word(self.table.read(address / 4096 % WORDS) & (ACCESSED | DIRTY));
-        }
+        self.accessed_and_dirty().into_iter().for_each(take);
+        sum
+    }
+
+    /// The A and D bits of each page.
+    pub fn accessed_and_dirty(&self) -> [u64; 4] {
+        self.entries()
+            .map(|(address, _)| self.table.read(address / 4096 % WORDS) & (ACCESSED | DIRTY))
     }
 }

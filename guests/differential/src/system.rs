@@ -31,14 +31,14 @@ const MSRS: [u32; 8] = [
 ];
 
 impl System {
-    /// What every sequence starts with.
-    pub fn initial() -> Self {
+    /// What a sequence starts with.
+    pub fn initial(dr6: u64) -> Self {
         Self {
             cr0: 0x8001_0031, // PG, WP, NE, ET, PE
             cr2: 0,
             cr4: 0x20, // PAE
             cr8: 0,
-            debug: [0, 0, 0, 0, 0xffff_0ff0, 0x400],
+            debug: [0, 0, 0, 0, dr6, 0x400],
             msrs: [
                 0x501, // LMA, LME, SCE
                 0x0013_0008 << 32,
