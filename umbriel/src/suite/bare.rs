@@ -10,7 +10,7 @@ use system::manifest::Guest;
 use crate::build::Artifacts;
 use crate::error::{Error, Result};
 use crate::machine::{Limits, Outcome};
-use crate::suite::boot::BootTest;
+use crate::suite::bisect::{self, Subject};
 use crate::suite::expected::Typed;
 use crate::suite::judge::difference;
 use crate::suite::typing::Script;
@@ -18,17 +18,18 @@ use crate::suite::typing::Script;
 /// Memory of a guest whose manifest names none.
 const DEFAULT_MEMORY: u64 = system::manifest::DEFAULT_GUEST_MEMORY;
 
-/// Why guest number `index` does not do the same bare, if its test asks.
+/// Why a guest does not do the same bare, if its test asks.
 ///
 /// # Errors
 /// If the bare machine does not run.
-pub fn problems(
-    test: &BootTest,
-    index: usize,
-    built: &Artifacts,
-    outcome: &Outcome,
-    limits: Limits<'_>,
-) -> Result<Vec<String>> {
+pub fn problems(subject: Subject<'_>, outcome: &Outcome) -> Result<Vec<String>> {
+    let Subject {
+        test,
+        index,
+        built,
+        limits,
+        ..
+    } = subject;
     let guest = &test.loaded.system.guests[index];
     let Some(expected) = test
         .expected
@@ -38,24 +39,18 @@ pub fn problems(
     else {
         return Ok(Vec::new());
     };
-    let image = built
-        .guest(&guest.source)
-        .ok_or_else(|| Error::new(format!("{} is not built", guest.source)))?;
-    let machine = machine(guest, image)?;
+    let machine = machine(guest, image(guest, built)?)?;
     let (printed, status) = run(&machine, &expected.typed, limits)?;
     let mut problems = Vec::new();
-    let text = |bytes: &[u8]| {
-        String::from_utf8_lossy(bytes)
-            .replace("\r\n", "\n")
-            .trim_end_matches('\n')
-            .to_owned()
-    };
     let (bare, here) = (text(&printed), text(&outcome.streams.bytes(&guest.name)));
     if bare != here {
         problems.push(format!(
             "not as bare: {}",
             difference(&guest.name, &bare, &here)
         ));
+        if expected.bisect {
+            problems.push(bisect::explain(subject, &bare, &here)?);
+        }
     }
     let here = outcome.guests.get(&guest.name).map(|end| end.byte());
     if status != here {
@@ -65,6 +60,25 @@ pub fn problems(
         ));
     }
     Ok(problems)
+}
+
+/// What a machine printed, to be compared.
+pub fn text(printed: &[u8]) -> String {
+    String::from_utf8_lossy(printed)
+        .replace("\r\n", "\n")
+        .trim_end_matches('\n')
+        .to_owned()
+}
+
+/// The built image of `guest`.
+///
+/// # Errors
+/// If it is not built.
+pub fn image<'a>(guest: &Guest, built: &'a Artifacts) -> Result<&'a Path> {
+    built
+        .guest(&guest.source)
+        .map(|path| path.as_path())
+        .ok_or_else(|| Error::new(format!("{} is not built", guest.source)))
 }
 
 /// The bare machine that is for `guest`, built as `image`, what Umbriel's is.

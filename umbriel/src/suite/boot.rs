@@ -16,6 +16,7 @@ use crate::machine::{self, Limits};
 use crate::output::backtrace;
 use crate::output::status::exit_status;
 use crate::repository::Repository;
+use crate::suite::bisect::Subject;
 use crate::suite::expected::{BootKind, Expected};
 use crate::suite::failure::{self, Log};
 use crate::suite::typing::Typist;
@@ -129,6 +130,11 @@ pub fn cases<'a>(
     tests.iter().map(case).collect()
 }
 
+/// Where the images of `test` are, and what is kept if it fails.
+pub fn directory(repository: &Repository, test: &BootTest) -> PathBuf {
+    repository.target(&format!("umbriel/test/{}", test.name))
+}
+
 fn run_test(
     repository: &Repository,
     test: &BootTest,
@@ -136,7 +142,7 @@ fn run_test(
     interrupted: &AtomicBool,
 ) -> Result<Verdict> {
     let built = built.with(test.expected.debug_kernel)?;
-    let directory = repository.target(&format!("umbriel/test/{}", test.name));
+    let directory = directory(repository, test);
     let machine = prepare(repository, test, built, &directory)?;
     let limits = Limits {
         timeout: Some(Duration::from_secs(test.expected.timeout)),
@@ -156,7 +162,14 @@ fn run_test(
     let status = exit_status(outcome.end, &ends);
     let mut problems = judge::problems(&test.expected, &outcome, status);
     for index in 0..test.loaded.system.guests.len() {
-        problems.extend(bare::problems(test, index, built, &outcome, limits)?);
+        let subject = Subject {
+            repository,
+            test,
+            index,
+            built,
+            limits,
+        };
+        problems.extend(bare::problems(subject, &outcome)?);
     }
     if problems.is_empty() {
         failure::forget(&directory);

@@ -112,6 +112,9 @@ pub struct Guest {
     /// the same status.
     #[serde(default)]
     pub same_when_bare: bool,
+    /// Whether to look for the instruction sequence where it is not.
+    #[serde(default)]
+    pub bisect: bool,
     /// What is typed for it, in this order.
     #[serde(default, rename = "type")]
     pub typed: Vec<Typed>,

@@ -293,6 +293,7 @@ mod tests {
             status: Some(255),
             cause: Some("exit".into()),
             same_when_bare: false,
+            bisect: false,
             typed: Vec::new(),
         };
         let end = |status, cause: &str| GuestEnd {

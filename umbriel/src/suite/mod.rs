@@ -7,6 +7,7 @@
 
 pub mod bare;
 pub mod bench;
+pub mod bisect;
 pub mod boot;
 pub mod cargo;
 pub mod expected;
