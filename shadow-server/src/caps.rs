@@ -3,7 +3,7 @@
 //! Slots come from [`ServerSlots`]; shadow-core numbers objects from 0 in each
 //! pool, and never names one beyond it.
 
-use sel4::{AbsoluteCPtr, CPtr, CapRights, TranslationTable, VmAttributes, cap};
+use sel4::{AbsoluteCPtr, CPtr, CapRights, Error, TranslationTable, VmAttributes, cap};
 use shadow_core::{CopyId, MapError, Mappings, SpaceId, TableId};
 use system::cspace::{self, Pools, ServerSlots};
 use x86::{Gfn, Gva, Level};
@@ -81,6 +81,20 @@ const fn rights(writable: bool) -> CapRights {
     }
 }
 
+#[cold]
+fn unmap_and_map(
+    frame: cap::Granule,
+    root: cap::VSpace,
+    gva: usize,
+    writable: bool,
+) -> Result<(), MapError> {
+    named(frame.frame_unmap(), "frame_unmap")?;
+    named(
+        frame.frame_map(root, gva, rights(writable), VmAttributes::DEFAULT),
+        "frame_map",
+    )
+}
+
 impl Mappings for Caps {
     #[inline]
     fn map_frame(
@@ -91,10 +105,12 @@ impl Mappings for Caps {
         writable: bool,
     ) -> Result<(), MapError> {
         let (frame, root, address) = (self.copy(copy), self.space(space), gva.get() as usize);
-        named(
-            frame.frame_map(root, address, rights(writable), VmAttributes::DEFAULT),
-            "frame_map",
-        )
+        let result = frame.frame_map(root, address, rights(writable), VmAttributes::DEFAULT);
+        match result {
+            // Without kernel edit E12, stale copies do not move.
+            Err(Error::InvalidCapability) => unmap_and_map(frame, root, address, writable),
+            result => named(result, "frame_map"),
+        }
     }
 
     fn remap_frame(

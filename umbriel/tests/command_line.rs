@@ -119,7 +119,7 @@ fn the_kernels_edits_are_listed() {
         "seL4 5.0.0",
         "configuration release:",
         "  E1 ",
-        "  E11 ",
+        "  E12 ",
         "Origin: seL4 7.0.0.",
     ] {
         assert!(output.contains(part), "{part} is not in {output}");

@@ -85,7 +85,7 @@ pub(crate) enum Choice {
     Claiming(CopyId),
     /// Unmapped.
     Unclaimed(CopyId),
-    /// Claims another place where it is not live: unmap it first.
+    /// Claims another place where it is not live: move it here.
     Stale(CopyId),
     /// The slot of the spare is empty: make the copy first.
     Missing(CopyId),

@@ -102,6 +102,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 ops.map_frame(copy, space, gva, leaf.writable)?;
                 copy
             }
+            Choice::Stale(copy) => {
+                ops.map_frame(copy, space, gva, leaf.writable)?;
+                self.counters.stale_reuse += 1;
+                copy
+            }
             Choice::Claiming(copy) => {
                 ops.remap_frame(copy, space, gva, leaf.writable)?;
                 self.counters.stale_alias += 1;
@@ -126,13 +131,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     #[cold]
     fn free_a_copy(&mut self, frame: u32, choice: Choice, ops: &mut impl Ops) -> Result<CopyId> {
         match choice {
-            Choice::Claiming(copy) | Choice::Unclaimed(copy) => Ok(copy),
-            Choice::Stale(copy) => {
-                ops.unmap_frame(copy)?;
-                self.copies.set_unclaimed(copy);
-                self.counters.stale_reuse += 1;
-                Ok(copy)
-            }
+            Choice::Claiming(copy) | Choice::Unclaimed(copy) | Choice::Stale(copy) => Ok(copy),
             Choice::Missing(copy) => {
                 ops.copy_frame(copy, Gfn::new(frame.into()))?;
                 self.copies.set_empty(copy, false);

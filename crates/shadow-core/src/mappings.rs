@@ -89,10 +89,9 @@ impl fmt::Display for MapError {
 ///
 /// Contract: an operation that returns an error has had no effect. A copy maps
 /// at one place at a time. Unmapping a table empties it and leaves the copies
-/// that it mapped in the state "mapped" (stale), so each of them must be
-/// unmapped, or remapped in place, before it maps elsewhere. Unmapping a
-/// stale copy empties the entry at its old place if that entry, by then, maps
-/// the same frame. Each operation flushes what translations it changes before
+/// that it mapped in the state "mapped" (stale) until they are unmapped, moved
+/// or remapped in place. Unmapping or moving a stale copy empties the entry at
+/// its old place if that entry, by then, maps the same frame. Each operation flushes what translations it changes before
 /// the guest runs again.
 ///
 /// # Errors
@@ -104,7 +103,7 @@ pub trait Mappings {
     const TOP: u64 = 0x7fff_ffff_f000;
 
     /// Maps an unmapped copy at page `gva` of `space`, whose tables are in
-    /// place and whose entry is empty.
+    /// place and whose entry is empty; a stale one moves there.
     fn map_frame(&mut self, copy: CopyId, space: SpaceId, gva: Gva, writable: bool) -> Result;
 
     /// Writes the entry of a copy that is mapped (or stale) in `space` again,

@@ -1,7 +1,7 @@
 //! The model of the kernel shows the behaviour that shaped the design: facts
 //! seen on seL4 5.0.0, one test each.
 
-use crate::model::kernel::{DELETE_FIRST, FAILED_LOOKUP, INVALID_CAPABILITY, Kernel};
+use crate::model::kernel::{DELETE_FIRST, FAILED_LOOKUP, Kernel};
 use crate::model::machine::SMALL;
 use shadow_core::{CopyId, Mappings, SpaceId, TableId};
 use x86::{Gfn, Gva, Level};
@@ -31,9 +31,13 @@ fn kernel() -> Kernel {
 #[test]
 fn a_cap_maps_once_and_an_entry_holds_one_mapping() {
     let mut kernel = kernel();
-    kernel.map_frame(SPARE, SPACE, PAGE, false).expect("maps");
-    let twice = kernel.map_frame(SPARE, SPACE, Gva::new(0x2000), false);
-    assert_eq!(twice.map_err(|error| error.status), Err(INVALID_CAPABILITY));
+    let (first, second) = (Gva::new(0x2000), PAGE);
+    kernel.map_frame(SPARE, SPACE, first, true).expect("maps");
+    kernel
+        .map_frame(SPARE, SPACE, second, false)
+        .expect("moves");
+    assert_eq!(kernel.access(SPACE, first), None);
+    assert_eq!(kernel.access(SPACE, second), Some((FRAME, false)));
     let occupied = kernel.map_frame(EXTRA, SPACE, PAGE, false);
     assert_eq!(occupied.map_err(|error| error.status), Err(DELETE_FIRST));
     let no_table = kernel.map_frame(EXTRA, SPACE, Gva::new(1 << 39), false);
@@ -57,8 +61,32 @@ fn stale_cap_alias_wipes_the_entry_of_another_cap() {
         None,
         "the other cap's entry is gone"
     );
-    let again = kernel.map_frame(EXTRA, SPACE, PAGE, true);
-    assert_eq!(again.map_err(|error| error.status), Err(INVALID_CAPABILITY));
+}
+
+#[test]
+fn a_stale_cap_that_moves_wipes_the_entry_of_another_cap() {
+    let mut kernel = kernel();
+    kernel.map_frame(SPARE, SPACE, PAGE, true).expect("maps");
+    kernel.unmap_table(table(Level::L1)).expect("unlinks");
+    kernel
+        .map_table(table(Level::L1), SPACE, Gva::new(0))
+        .expect("links");
+    kernel.map_frame(EXTRA, SPACE, PAGE, true).expect("maps");
+    kernel
+        .map_frame(SPARE, SPACE, Gva::new(0x2000), true)
+        .expect("moves");
+    assert_eq!(kernel.access(SPACE, PAGE), None);
+}
+
+#[test]
+fn a_refused_move_changes_nothing() {
+    let mut kernel = kernel();
+    kernel.map_frame(SPARE, SPACE, PAGE, true).expect("maps");
+    let no_table = kernel.map_frame(SPARE, SPACE, Gva::new(1 << 39), false);
+    assert_eq!(no_table.map_err(|error| error.status), Err(FAILED_LOOKUP));
+    let occupied = kernel.map_frame(SPARE, SPACE, PAGE, false);
+    assert_eq!(occupied.map_err(|error| error.status), Err(DELETE_FIRST));
+    assert_eq!(kernel.access(SPACE, PAGE), Some((FRAME, true)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! - A frame cap remembers (address space, address) from Map until Unmap, even
 //!   when a table above it was unmapped meanwhile.
+//! - Map of a cap that is mapped begins with Unmap (kernel edit E12).
 //! - Unmap of a frame cap empties the entry at the remembered address if it
 //!   maps the same *frame*, whichever cap put it there.
 //! - Remap writes the entry at the remembered address, whatever is there.
@@ -263,9 +264,6 @@ impl Mappings for Kernel {
         let Some(cap) = self.slots[copy.index()] else {
             return refuse("map of no cap", INVALID_CAPABILITY);
         };
-        if cap.mapped.is_some() {
-            return refuse("map of a mapped cap", INVALID_CAPABILITY);
-        }
         let (space, va) = (space.index(), gva.get());
         assert_eq!(va % 4096, 0, "alignment");
         let Some((entries, slot)) = self.place(space, Level::L1, va) else {
@@ -274,13 +272,14 @@ impl Mappings for Kernel {
         if entries.contains_key(&slot) {
             return refuse("map over an entry", DELETE_FIRST);
         }
-        entries.insert(
-            slot,
-            Entry::Page {
-                frame: cap.frame,
-                writable,
-            },
-        );
+        self.unmap_cap(copy.index());
+        let page = Entry::Page {
+            frame: cap.frame,
+            writable,
+        };
+        if let Some((entries, slot)) = self.place(space, Level::L1, va) {
+            entries.insert(slot, page);
+        }
         self.slots[copy.index()] = Some(FrameCap {
             mapped: Some((space, va)),
             ..cap

@@ -34,7 +34,7 @@ fn read(subject: &Subject, address: usize) -> crate::bare::subject::Outcome {
     subject.run(&context)
 }
 
-fn readable(subject: &Subject, address: usize) -> Seen {
+pub fn readable(subject: &Subject, address: usize) -> Seen {
     let outcome = read(subject, address);
     require!(
         outcome.is_end(),
@@ -44,7 +44,7 @@ fn readable(subject: &Subject, address: usize) -> Seen {
     Ok(())
 }
 
-fn unreadable(subject: &Subject, address: usize, how: &str) -> Seen {
+pub fn unreadable(subject: &Subject, address: usize, how: &str) -> Seen {
     let outcome = read(subject, address);
     require!(
         !outcome.is_end(),
