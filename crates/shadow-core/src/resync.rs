@@ -10,6 +10,7 @@
 use x86::{Gfn, Gpa, Gpte, GuestMemory, Gva, Level};
 
 use crate::context::{PagingContext, VcpuId, View};
+use crate::copies::Claim;
 use crate::frames::{FrameKind, HostMap, Tracking};
 use crate::instances::LastPath;
 use crate::leaf::Leaf;
@@ -306,19 +307,32 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             .tables
             .va(Level::L1, table)
             .wrapping_add((slot as u64) << 12);
-        let Some(cpu) = self.spaces.key(space).context() else {
-            return Ok(false);
-        };
-        let Some(walk) = peek(ops.memory(), &cpu, gva) else {
-            return Ok(false);
-        };
-        if !self.path_matches(table, &walk.origins) {
-            return Ok(false);
+        match self.walk_to(table, Claim::new(space, gva), ops) {
+            Some(walk) => self.map_walked(table, Claim::new(space, gva), &walk, ops),
+            None => Ok(false),
         }
-        let Some(leaf) = self.speculative_leaf(&walk) else {
+    }
+
+    /// What a walk to `place` gives now, if the level-1 instance `table` and all
+    /// above it are as it wants them and all A bits are set.
+    fn walk_to(&self, table: u16, place: Claim, ops: &impl Ops) -> Option<GuestWalk> {
+        let cpu = self.spaces.key(place.space()).context()?;
+        peek(ops.memory(), &cpu, place.gva()).filter(|walk| self.path_matches(table, &walk.origins))
+    }
+
+    /// Maps what the walk gave at the empty entry of `place`; `true` if it did.
+    fn map_walked(
+        &mut self,
+        table: u16,
+        place: Claim,
+        walk: &GuestWalk,
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
+        let Some(leaf) = self.speculative_leaf(walk) else {
             return Ok(false);
         };
-        self.note_used(cpu.root, gva, &walk);
+        let (space, gva) = (place.space(), place.gva());
+        self.note_used(self.spaces.key(space).root(), gva, walk);
         let mapped = self.map_unasked(space, gva, table, leaf, ops)?;
         self.counters.derive += u64::from(mapped);
         Ok(mapped)
@@ -337,26 +351,24 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(false);
         };
         let place = self.copies.claim(leaf.copy());
-        let key = self.spaces.key(place.space());
-        let walk = key
-            .context()
-            .and_then(|cpu| peek(ops.memory(), &cpu, place.gva()))
-            .filter(|walk| self.path_matches(table, &walk.origins))
-            .filter(|walk| walk.gfn.get() == u64::from(self.copies.frame(leaf.copy())));
-        let Some(walk) = walk else {
-            self.drop_leaf(table, slot, ops)?;
-            if derive {
-                self.derive(table, slot, ops)?;
+        match self.walk_to(table, place, ops) {
+            Some(walk) if walk.gfn.get() == u64::from(self.copies.frame(leaf.copy())) => {
+                // The same frame: only rights may have changed.
+                let key = self.spaces.key(place.space());
+                self.note_used(key.root(), place.gva(), &walk);
+                let wp0 = key.view() == Some(View::KernelWp0);
+                let may_write = walk.dirty && (wp0 || walk.rights.contains(Rights::WRITE));
+                if leaf.is_writable() && !may_write {
+                    let read_only = LeafRecord::new(leaf.copy(), false);
+                    self.change_rights(table, slot, read_only, ops)?;
+                }
             }
-            return Ok(true);
-        };
-        // The same frame: only rights may have changed.
-        self.note_used(key.root(), place.gva(), &walk);
-        let wp0 = key.view() == Some(View::KernelWp0);
-        let may_write = walk.dirty && (wp0 || walk.rights.contains(Rights::WRITE));
-        if leaf.is_writable() && !may_write {
-            let read_only = LeafRecord::new(leaf.copy(), false);
-            self.change_rights(table, slot, read_only, ops)?;
+            walk => {
+                self.drop_leaf(table, slot, ops)?;
+                if let Some(walk) = walk.filter(|_| derive) {
+                    self.map_walked(table, place, &walk, ops)?;
+                }
+            }
         }
         Ok(true)
     }
