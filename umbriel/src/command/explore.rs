@@ -21,7 +21,8 @@ pub fn execute(repository: &Repository, args: &ExploreArgs) -> Result<u8> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command
         .current_dir(repository.root())
-        .args(["run", "--quiet", "--package", "shadow-models", "--"])
+        .args(["run", "--quiet", "--package", "shadow-models"])
+        .args(["--features", "explorer", "--"])
         .args(arguments(args));
     let status = command.status();
     let status = status.map_err(Error::io("run", Path::new("cargo")))?;
