@@ -4,8 +4,8 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 
-use crate::enter;
 use crate::layout::{KERNEL_CODE, KERNEL_DATA, TASK};
+use guest_excursion as excursion;
 
 const VECTORS: usize = 256;
 const STACK: usize = 4096;
@@ -150,7 +150,7 @@ fn task_descriptor(task: u64) -> [u64; 2] {
 fn gate(vector: usize) -> [u64; 2] {
     const PRESENT: u64 = 1 << 47;
     const USER: u64 = 3 << 45;
-    let handler = enter::stub(vector);
+    let handler = excursion::stub(vector);
     let ist = u64::from(vector < 32) << 32;
     let user = if vector >= 0x80 { USER } else { 0 };
     let kind = (0xe | u64::from(vector >= 0x80 && vector % 2 == 1)) << 40;

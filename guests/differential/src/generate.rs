@@ -16,7 +16,7 @@ use crate::layout::{
     ABSENT_DATA, CODE32, CONFORMING, KERNEL_CODE, KERNEL_DATA, LDT_SELECTOR, OUTSIDE, READ_ONLY,
     TASK, USER_CODE, USER_DATA,
 };
-use crate::random::Random;
+use guest_excursion::Random;
 
 /// Most bytes of a sequence.
 pub const CAPACITY: usize = 1024;

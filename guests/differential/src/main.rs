@@ -30,13 +30,9 @@ mod generate;
 mod layout;
 #[cfg(any(target_os = "none", test))]
 mod options;
-#[cfg(any(target_os = "none", test))]
-mod random;
 
 #[cfg(target_os = "none")]
 mod descriptors;
-#[cfg(target_os = "none")]
-mod enter;
 #[cfg(target_os = "none")]
 mod pages;
 #[cfg(target_os = "none")]
@@ -51,8 +47,8 @@ mod guest {
     use crate::descriptors;
     use crate::options::Options;
     use crate::pages::Pages;
-    use crate::random::Random;
     use crate::run::Runner;
+    use guest_excursion::Random;
 
     entry!(main);
 

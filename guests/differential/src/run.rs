@@ -3,12 +3,12 @@
 use guest_runtime::{Digest, println};
 
 use crate::descriptors;
-use crate::enter::{Context, SYSCALL, Trap, enter};
 use crate::generate::{Sequence, edge, flags};
 use crate::layout::{CODE, DATA, KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 use crate::pages::Pages;
-use crate::random::Random;
 use crate::system::System;
+use guest_excursion::Random;
+use guest_excursion::{Context, SYSCALL, Trap, enter};
 
 /// Traps after which a sequence is given up.
 const TRAPS: u32 = 48;

@@ -3,7 +3,7 @@
 
 use core::arch::asm;
 
-use crate::enter;
+use guest_excursion as excursion;
 
 /// What sequences change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl System {
             msrs: [
                 0x501, // LMA, LME, SCE
                 0x0013_0008 << 32,
-                enter::syscall_handler(),
+                excursion::syscall_handler(),
                 0,
                 0x100, // TF: the handler is not stepped
                 0,

@@ -16,10 +16,12 @@ use crate::suite::{Case, bench, cargo, fuzz, kernel, runner};
 use crate::tools::{self, Need};
 
 /// What also runs bare, but is no part of every system.
-const OTHER_BARE_PACKAGES: [&str; 9] = [
+const OTHER_BARE_PACKAGES: [&str; 11] = [
     "bench",
     "differential",
+    "guest-excursion",
     "hello",
+    "hostile",
     "kernel-model",
     "kernel-probe",
     "sensitive",

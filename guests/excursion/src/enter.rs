@@ -6,6 +6,7 @@ use core::arch::global_asm;
 /// Registers with which a sequence goes on, and the frame of IRETQ.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
+#[allow(missing_docs)] // registers by their names
 pub struct Context {
     /// RAX, RBX, RCX, RDX, RSI, RDI, RBP, R8 to R15.
     pub general: [u64; 15],
@@ -37,38 +38,40 @@ const GENERAL: usize = 15;
 global_asm!(
     r#"
     .section .text, "ax"
-    .macro differential_stub vector
+    .macro excursion_stub vector
     .align 16
     .byte 0x68                  # push imm32
     .long \vector
-    jmp differential_trap
+    jmp excursion_trap
     .endm
 
     .align 16
-differential_stubs:
+    .global excursion_stubs
+excursion_stubs:
     .altmacro
-    .set differential_vector, 0
+    .set excursion_vector, 0
     .rept 256
-    differential_stub %differential_vector
-    .set differential_vector, differential_vector + 1
+    excursion_stub %excursion_vector
+    .set excursion_vector, excursion_vector + 1
     .endr
     .noaltmacro
 
     # SYSCALL brings no stack: RSP is the program's.
     .align 16
-differential_syscall:
-    mov [differential_scratch], rsp
-    lea rsp, [differential_syscall_stack]
+    .global excursion_syscall
+excursion_syscall:
+    mov [excursion_scratch], rsp
+    lea rsp, [excursion_syscall_stack]
     push 0
-    push [differential_scratch]
+    push [excursion_scratch]
     push r11
     push 0
     push rcx
     push 256
-    jmp differential_trap
+    jmp excursion_trap
 
-    # Gives the stack of the trap, on the stack of differential_enter.
-differential_trap:
+    # Gives the stack of the trap, on the stack of excursion_enter.
+excursion_trap:
     push r15
     push r14
     push r13
@@ -86,7 +89,7 @@ differential_trap:
     push rax
     cld
     mov rax, rsp
-    mov rsp, [differential_stack]
+    mov rsp, [excursion_stack]
     pop r15
     pop r14
     pop r13
@@ -95,16 +98,16 @@ differential_trap:
     pop rbx
     ret
 
-    .global differential_enter
+    .global excursion_enter
     .align 16
-differential_enter:
+excursion_enter:
     push rbx
     push rbp
     push r12
     push r13
     push r14
     push r15
-    mov [differential_stack], rsp
+    mov [excursion_stack], rsp
     push [rdi + 19*8]
     push [rdi + 18*8]
     push [rdi + 17*8]
@@ -129,34 +132,34 @@ differential_enter:
 
     .section .bss, "aw", @nobits
     .align 16
-differential_stack: .skip 8
-differential_scratch: .skip 8
+excursion_stack: .skip 8
+excursion_scratch: .skip 8
     .skip 1024
-differential_syscall_stack:
+excursion_syscall_stack:
 "#
 );
 
 unsafe extern "C" {
-    static differential_stubs: u8;
-    static differential_syscall: u8;
-    fn differential_enter(context: *const Context) -> *const u64;
+    static excursion_stubs: u8;
+    static excursion_syscall: u8;
+    fn excursion_enter(context: *const Context) -> *const u64;
 }
 
 /// Address of the stub of `vector`.
 pub fn stub(vector: usize) -> u64 {
-    &raw const differential_stubs as u64 + STUB_BYTES * vector as u64
+    &raw const excursion_stubs as u64 + STUB_BYTES * vector as u64
 }
 
 /// Address of the handler of SYSCALL.
 pub fn syscall_handler() -> u64 {
-    &raw const differential_syscall as u64
+    &raw const excursion_syscall as u64
 }
 
 /// Runs on with `context` until something traps.
 pub fn enter(context: &Context) -> Trap {
     // SAFETY: sequences write to their own pages and to stacks of traps only,
     // and every vector leads back here.
-    let stack = unsafe { differential_enter(context) };
+    let stack = unsafe { excursion_enter(context) };
     // SAFETY: the stub has written so many words there, and nobody else does.
     let word = |index: usize| unsafe { stack.add(index).read_volatile() };
     // The CPU aligns the stack to 16 bytes before it pushes five words; an
