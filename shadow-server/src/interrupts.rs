@@ -18,7 +18,7 @@
 
 use protocol::desk::Waiting;
 use protocol::exit::Exit;
-use protocol::request::Offer;
+use protocol::offers::Offers;
 use sel4::cap;
 use system::address_map::MAX_VCPUS;
 use system::cspace;
@@ -30,34 +30,49 @@ use protocol::badge;
 const SELF: cap::Tcb = cap::Tcb::from_bits(cspace::process::OWN_TCB);
 
 impl Server {
-    /// The vmm asks for the next exit and changes an offer.
-    pub(crate) fn next_exit_with(&mut self, offer: Offer) -> Next {
-        if offer.vcpu >= self.vcpus.len() {
+    /// The vmm asks for the next exit and changes offers.
+    pub(crate) fn next_exit_with(&mut self, offers: Offers) -> Next {
+        if !self.are_for_vcpus(offers) {
             return Next::Reply(requests::refuse());
         }
-        if !self.accept(offer) || !self.can_take(offer.vcpu) {
+        let accepted = self.accept(offers);
+        self.deliver_and_next(accepted)
+    }
+
+    /// Whether `offers` name vCPUs of this guest alone.
+    pub(crate) fn are_for_vcpus(&self, offers: Offers) -> bool {
+        u32::from(offers.changed()) >> self.vcpus.len() == 0
+    }
+
+    /// Notes `offers` and gives the vCPUs that they are for. One that comes when
+    /// its vCPU has taken the one before and the vmm does not know that is void.
+    pub(crate) fn accept(&mut self, offers: Offers) -> u8 {
+        let late = offers.changed() & self.taken.vcpus;
+        if late != 0 {
+            self.taken.late |= late;
+            self.desk.signal();
+        }
+        let accepted = offers.changed() & !late;
+        for index in bits(accepted) {
+            self.vcpus[index].offer = offers.vector(index);
+        }
+        accepted
+    }
+
+    /// Lets those of the vCPUs `accepted` take what they are offered that can,
+    /// and answers the vmm, which waits, with the next exit.
+    pub(crate) fn deliver_and_next(&mut self, accepted: u8) -> Next {
+        if !bits(accepted).any(|index| self.can_take(index)) {
             return self.next_exit();
         }
         // To receive other messages, the answer that the vmm waits for must
         // be put aside.
         let next = self.park();
         if self.desk.is_parked() {
-            self.deliver(offer.vcpu);
+            self.deliver(accepted);
             self.answer_parked();
         }
         next
-    }
-
-    /// Notes `offer`. One that comes when its vCPU has taken the one before
-    /// and the vmm does not know that is void; `false` then.
-    pub(crate) fn accept(&mut self, offer: Offer) -> bool {
-        if self.taken.vcpus & 1 << offer.vcpu != 0 {
-            self.taken.late = true;
-            self.desk.signal();
-            return false;
-        }
-        self.vcpus[offer.vcpu].offer = offer.vector;
-        true
     }
 
     /// Whether vCPU `index` may be able to take what it is offered without
@@ -69,26 +84,38 @@ impl Server {
             && matches!(self.desk.waiting(index), None | Some(Waiting::Interrupt))
     }
 
-    /// Lets vCPU `index`, halted or running, take what it is offered.
-    fn deliver(&mut self, index: usize) {
-        // Nobody needs to be told that a vCPU had halted that goes on.
-        if self.desk.wake(index) {
-            let _: Next = self.resume(index);
-        } else {
-            self.interrupt_running(index);
+    fn is_running(&self, index: usize) -> bool {
+        self.desk.waiting(index).is_none()
+    }
+
+    /// Lets vCPUs, halted or running, take what they are offered. The vmm may run
+    /// as soon as it is answered, so running ones, for whose sake messages are
+    /// taken, come first.
+    fn deliver(&mut self, accepted: u8) {
+        let running = |server: &Self, index| server.can_take(index) && server.is_running(index);
+        if bits(accepted).any(|index| running(self, index)) && set_priority(self.priority + 1) {
+            for index in bits(accepted) {
+                if running(self, index) {
+                    self.interrupt_running(index);
+                }
+            }
+            set_priority(self.priority);
+        }
+        for index in bits(accepted) {
+            // Nobody needs to be told that a vCPU had halted that goes on.
+            if self.can_take(index) && self.desk.wake(index) {
+                let _: Next = self.resume(index);
+            }
         }
     }
 
-    /// Stops a running vCPU; see the module's documentation.
+    /// Stops a running vCPU, the server being above it; see the module's
+    /// documentation.
     fn interrupt_running(&mut self, index: usize) {
         process::count(Counter::Interruptions);
-        if !set_priority(self.priority + 1) {
-            return;
-        }
         if !self.drain(index) && self.fetch_registers(index) {
             let _: Next = self.resume(index);
         }
-        set_priority(self.priority);
     }
 
     /// Serves the messages that wait, until one of vCPU `index` was among
@@ -134,6 +161,15 @@ impl Server {
         self.vcpus[index].state.interruptibility = 0;
         self.resume(index)
     }
+}
+
+/// The vCPUs of a set, a bit for each.
+fn bits(mut set: u8) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let index = set.trailing_zeros() as usize;
+        set &= set.wrapping_sub(1);
+        (index < MAX_VCPUS).then_some(index)
+    })
 }
 
 /// Sets the server's own priority.

@@ -5,7 +5,8 @@ use protocol::badge;
 pub(crate) use protocol::counters::Server as Counter;
 use protocol::desk::{Desk, News, Waiting};
 use protocol::exit::{self, Completion, Taken};
-use protocol::request::{Offer, Request};
+use protocol::offers::Offers;
+use protocol::request::Request;
 use protocol::startup::Startup;
 use protocol::trace::Trace;
 use sel4::runtime::StartupPage;
@@ -528,15 +529,15 @@ impl Server {
     fn request(&mut self, message: &RecvWithMRs) -> Next {
         process::count(Counter::Requests);
         match Request::decode(message.info.label(), message.info.length(), message.msg) {
-            Some(Request::NextExit { offer }) => match offer {
-                None => self.next_exit(),
-                Some(offer) => self.next_exit_with(offer),
+            Some(Request::NextExit { offers }) => match offers.is_none() {
+                true => self.next_exit(),
+                false => self.next_exit_with(offers),
             },
             Some(Request::Complete {
                 vcpu,
                 completion,
-                offer,
-            }) => self.complete(vcpu, completion, offer),
+                offers,
+            }) => self.complete(vcpu, completion, offers),
             Some(Request::Read { gpa, length }) => Next::Reply(requests::read(
                 &self.paging.memory,
                 &self.bounce,
@@ -591,18 +592,17 @@ impl Server {
         }
     }
 
-    fn complete(&mut self, index: usize, completion: Completion, offer: Option<Offer>) -> Next {
-        // For another vCPU than the one that waits here, which may have to be
-        // stopped, it comes with the request that follows.
-        if offer.is_some_and(|offer| offer.vcpu != index) {
+    fn complete(&mut self, index: usize, completion: Completion, offers: Offers) -> Next {
+        if !self.are_for_vcpus(offers) {
             return Next::Reply(requests::refuse());
         }
         let Some(waiting) = self.desk.complete(index) else {
             return Next::Reply(requests::refuse());
         };
-        if let Some(offer) = offer {
-            self.accept(offer);
-        }
+        let accepted = match offers.is_none() {
+            true => 0,
+            false => self.accept(offers),
+        };
         // What these say about the vCPU's answer does not concern the vmm,
         // which is the one that waits now.
         let _: Next = match waiting {
@@ -614,7 +614,11 @@ impl Server {
                 })
             }
         };
-        self.next_exit()
+        // This vCPU has taken its own as it went on, if it could.
+        match accepted & !(1 << index) {
+            0 => self.next_exit(),
+            accepted => self.deliver_and_next(accepted),
+        }
     }
 }
 

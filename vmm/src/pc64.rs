@@ -4,35 +4,34 @@
 //!  port exits ─► ports ─► UART, timer, interrupt controllers, clock, power, exit port
 //!                           │ rises        │ pending
 //!                           └──► input 0 ──┴──► offer ─► the vCPU takes it
+//!  MSR exits ─► APICs, with several vCPUs ─────────┘
 //! ```
-//!
-//! The controllers' answer to an acknowledgement is *offered* to the vCPU,
-//! which takes it when its interrupt flag allows. The news that it did arrives
-//! with the next exit, before that is served; since the guest sees the
-//! controllers through exits only, it finds them as if they had been
-//! acknowledged at that instant.
 
+mod interrupts;
 mod ports;
 mod wakeup;
 
 use protocol::exit::{Completion, Exit, Taken};
-use protocol::request::Offer;
+use protocol::offers::Offers;
 use protocol::supervisor::{Cause, STATUS_GUEST_CRASHED};
 
+use crate::apic::Refused;
 use crate::host::Host;
 use crate::output::Output;
-use crate::pic::{self, Pair};
 use crate::pit::Pit;
 use crate::platform::{Action, Machine};
 use crate::power::Power;
 use crate::rtc::Rtc;
 use crate::uart::{self, Uart};
+use interrupts::Interrupts;
 use wakeup::Wakeup;
 
 pub use ports::EXIT_PORT;
 
 /// The timer's input of the interrupt controllers.
 const TIMER_IRQ: u8 = 0;
+/// IA32_TIME_STAMP_COUNTER.
+const TSC: u32 = 0x10;
 /// Wake-ups for the timer come at most this often, in Hz: each costs the
 /// machine's timer driver time that nobody is charged for. Rises in between
 /// are late by up to a period of this.
@@ -41,17 +40,14 @@ const WAKES_A_SECOND: u64 = 10_000;
 /// The devices.
 pub struct Pc {
     uart: Uart,
-    pic: Pair,
+    interrupts: Interrupts,
     pit: Pit,
     rtc: Rtc,
     power: Power,
     wakeup: Wakeup,
-    /// What the vCPU is offered, and what it was offered before.
-    offered: Option<pic::Request>,
-    offered_before: Option<pic::Request>,
-    /// Ticks between wake-ups for the timer, at least.
+    /// Ticks between wake-ups for timers, at least.
     wake_interval: u64,
-    /// The timer rose at this tick or, if a wake-up was due, a little later.
+    /// A timer rose at this tick or, if a wake-up was due, a little later.
     last_rise: u64,
     /// The console has, or may have, bytes that were typed for the guest.
     input_waits: bool,
@@ -67,13 +63,11 @@ impl Pc {
         } = machine;
         Self {
             uart: Uart::new(),
-            pic: Pair::new(),
+            interrupts: Interrupts::new(vcpus),
             pit: Pit::new(tsc_hz, now),
             rtc: Rtc::new(),
             power: Power::new(tsc_hz),
             wakeup: Wakeup::new(vcpus, mailbox, tsc_hz, now),
-            offered: None,
-            offered_before: None,
             wake_interval: tsc_hz / WAKES_A_SECOND,
             last_rise: now,
             input_waits: false,
@@ -96,8 +90,16 @@ impl Pc {
             Exit::PortIn { port, size } => {
                 Action::Complete(Completion::Value(self.port_in(port, size, host)))
             }
-            Exit::ReadMsr { .. } | Exit::WriteMsr { .. } => {
-                Action::Complete(Completion::GeneralProtection)
+            Exit::ReadMsr { index } => Action::Complete(
+                self.read_msr(vcpu, index, host.now())
+                    .map_or(Completion::GeneralProtection, Completion::Value),
+            ),
+            Exit::WriteMsr { index, value } => {
+                let written = self.interrupts.write_msr(vcpu, index, value, host.now());
+                Action::Complete(match written {
+                    Ok(()) => Completion::Done,
+                    Err(Refused) => Completion::GeneralProtection,
+                })
             }
             Exit::Woken { input } => {
                 self.input_waits |= input;
@@ -139,11 +141,31 @@ impl Pc {
         ended(Cause::Unsupported)
     }
 
+    /// The time-stamp counter cannot be written: RDTSC would not show it.
+    fn read_msr(&self, vcpu: usize, index: u32, now: u64) -> Result<u64, Refused> {
+        match index {
+            TSC => Ok(now),
+            _ => self.interrupts.read_msr(vcpu, index, now),
+        }
+    }
+
     fn pass_time(&mut self, now: u64) {
         if self.pit.poll(now) {
             self.last_rise = now;
-            self.pic.pulse(TIMER_IRQ);
+            self.interrupts.pic.pulse(TIMER_IRQ);
         }
+        if self.interrupts.has_apics() {
+            self.pass_time_of_apics(now);
+        }
+    }
+
+    #[inline(never)] // off the path of one vCPU
+    fn pass_time_of_apics(&mut self, now: u64) {
+        let next = self.interrupts.next_interrupt();
+        if next.is_some_and(|next| next <= now) {
+            self.last_rise = now;
+        }
+        self.interrupts.poll(now);
     }
 
     /// Moves what was typed to the UART, as far as it has room.
@@ -160,50 +182,47 @@ impl Pc {
                 .for_each(|byte| self.uart.receive(*byte));
             self.input_waits = count == room;
         }
-        self.pic.set_line(uart::IRQ, self.uart.interrupts());
+        let output = self.uart.interrupts();
+        self.interrupts.pic.set_line(uart::IRQ, output);
     }
 
-    /// The vCPU took what it was offered, or what it was offered before that.
+    /// Some vCPUs took what they were offered.
     pub fn taken(&mut self, taken: Taken) {
-        if taken.late {
-            self.offered = self.offered_before;
-        }
-        if taken.vcpus & 1 != 0
-            && let Some(request) = self.offered.take()
-        {
-            self.pic.acknowledge(request.irq);
+        if taken.vcpus != 0 {
+            self.interrupts.taken(taken);
         }
     }
 
-    /// What the vCPU must be told, if it is something else than before.
-    pub fn offer(&mut self) -> Option<Offer> {
-        let pending = self.pic.pending();
-        if pending == self.offered {
-            return None;
-        }
-        self.offered_before = self.offered;
-        self.offered = pending;
-        Some(Offer {
-            vcpu: 0,
-            vector: pending.map(|request| request.vector),
-        })
+    /// What the vCPUs must be told, as far as it is something else than before.
+    pub fn offers(&mut self) -> Offers {
+        self.interrupts.offers()
     }
 
     /// When the platform must be woken.
     pub fn deadline(&self) -> Option<u64> {
-        match (self.rise(), self.wakeup.deadline()) {
-            (Some(rise), Some(look)) => Some(rise.min(look)),
-            (rise, look) => rise.or(look),
+        let pit = match self.interrupts.pic.is_masked(TIMER_IRQ) {
+            true => None,
+            false => self.pit.next_rise(),
+        };
+        match self.interrupts.has_apics() {
+            true => {
+                let rise = earlier(pit, self.interrupts.next_interrupt());
+                earlier(self.not_too_soon(rise), self.wakeup.deadline())
+            }
+            false => self.not_too_soon(pit),
         }
     }
 
-    /// When the timer's next rise can make a difference.
-    fn rise(&self) -> Option<u64> {
-        if self.pic.is_masked(TIMER_IRQ) {
-            return None;
-        }
+    fn not_too_soon(&self, rise: Option<u64>) -> Option<u64> {
         let soonest = self.last_rise.saturating_add(self.wake_interval);
-        self.pit.next_rise().map(|rise| rise.max(soonest))
+        rise.map(|rise| rise.max(soonest))
+    }
+}
+
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        _ => one.or(other),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The platforms and what they do with an exit.
 
 use protocol::exit::{Completion, Exit, Taken};
-use protocol::request::Offer;
+use protocol::offers::Offers;
 use protocol::supervisor::{Cause, STATUS_GUEST_CRASHED};
 use system::compiled;
 
@@ -75,12 +75,12 @@ impl Platform {
         }
     }
 
-    /// What changed for the vCPUs at the interrupt controller; it counts as
+    /// What changed for the vCPUs at the interrupt controllers; it counts as
     /// told from now on.
-    pub fn offer(&mut self) -> Option<Offer> {
+    pub fn offers(&mut self) -> Offers {
         match self {
-            Self::Solo5(_) => None,
-            Self::Pc64(pc) => pc.offer(),
+            Self::Solo5(_) => Offers::NONE,
+            Self::Pc64(pc) => pc.offers(),
         }
     }
 

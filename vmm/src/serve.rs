@@ -2,6 +2,7 @@
 
 use protocol::counters;
 use protocol::exit::{Completion, Exit, RegisterDump};
+use protocol::offers::Offers;
 use protocol::request::Request;
 use protocol::supervisor::{Cause, GUEST_ENDED};
 use sel4::runtime::StartupPage;
@@ -19,6 +20,10 @@ use crate::services::{self, Services, next_exit};
 
 sel4::process!(main);
 
+const NOTHING_NEW: Request = Request::NextExit {
+    offers: Offers::NONE,
+};
+
 fn main(page: StartupPage) -> ! {
     let startup = process::start(page);
     let platform = compiled::Platform::from_number(startup.platform).expect("a known platform");
@@ -35,11 +40,11 @@ fn main(page: StartupPage) -> ! {
         tsc_hz,
         deadline: None,
     };
-    let mut request = Request::NextExit { offer: None };
+    let mut request = NOTHING_NEW;
     loop {
         let Some((taken, vcpu, exit)) = next_exit(request) else {
             count(counters::Vmm::Refused);
-            request = Request::NextExit { offer: None };
+            request = NOTHING_NEW;
             continue;
         };
         platform.taken(taken);
@@ -52,18 +57,18 @@ fn main(page: StartupPage) -> ! {
             registers::print(&dump, &mut output, &mut services);
         }
         let action = platform.serve(vcpu, exit, &mut output, &mut services);
-        let offer = platform.offer();
+        let offers = platform.offers();
         request = match action {
             Action::Complete(completion) => Request::Complete {
                 vcpu,
                 completion,
-                offer,
+                offers,
             },
-            Action::Wait => Request::NextExit { offer },
+            Action::Wait => Request::NextExit { offers },
             Action::Start { vcpu } => Request::Complete {
                 vcpu,
                 completion: Completion::Done,
-                offer: None,
+                offers,
             },
             Action::End { status, cause } => end(status, cause, &mut output, &mut services),
         };

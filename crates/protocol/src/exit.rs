@@ -86,26 +86,26 @@ pub type Words = [u64; 4];
 /// that they were offered, a bit for each, since the last exit.
 const TAKEN_SHIFT: u32 = 48;
 
-/// Bit of the first word: the offer of the request that is answered came too
-/// late, as the vCPU had just taken the one before.
-const LATE: u64 = 1 << 56;
+/// Where it holds the vCPUs whose offers in the request that is answered came
+/// too late, as they had just taken the ones before.
+const LATE_SHIFT: u32 = 56;
 
 /// What became of offers since the last exit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// The vCPUs that took the interrupt that they were offered, a bit for each.
     pub vcpus: u8,
-    /// Whether the latest offer is void: its vCPU is among those above, and
-    /// what it took is the offer before.
-    pub late: bool,
+    /// The vCPUs whose latest offers are void, a bit for each: they are among
+    /// those above, and what they took is the offer before.
+    pub late: u8,
 }
 
 impl Taken {
     /// `words` of an exit, with this added.
     pub const fn add_to(self, words: Words) -> Words {
         let [head, first, second, third] = words;
-        let late = if self.late { LATE } else { 0 };
-        let head = head | (self.vcpus as u64) << TAKEN_SHIFT | late;
+        let (vcpus, late) = (self.vcpus as u64, self.late as u64);
+        let head = head | vcpus << TAKEN_SHIFT | late << LATE_SHIFT;
         [head, first, second, third]
     }
 
@@ -113,7 +113,7 @@ impl Taken {
     pub const fn of(words: Words) -> Self {
         Self {
             vcpus: (words[0] >> TAKEN_SHIFT) as u8,
-            late: words[0] & LATE != 0,
+            late: (words[0] >> LATE_SHIFT) as u8,
         }
     }
 }
@@ -311,7 +311,7 @@ mod tests {
         for (vcpu, exit) in exits.into_iter().enumerate() {
             let taken = Taken {
                 vcpus: 0xa5,
-                late: vcpu == 1,
+                late: 0x81,
             };
             let words = taken.add_to(exit.encode(vcpu));
             assert_eq!(Exit::decode(words), Some((vcpu, exit)));

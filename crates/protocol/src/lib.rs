@@ -30,6 +30,7 @@ pub mod console;
 pub mod counters;
 pub mod desk;
 pub mod exit;
+pub mod offers;
 pub mod request;
 pub mod startup;
 pub mod supervisor;

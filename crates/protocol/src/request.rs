@@ -1,8 +1,9 @@
 //! Requests of the vmm to its guest's shadow-server.
 
-use system::address_map::BOUNCE_BYTES;
+use system::address_map::{BOUNCE_BYTES, MAX_VCPUS};
 
 use crate::exit::Completion;
+use crate::offers::Offers;
 
 /// Bytes of guest memory that travel in message registers; longer reads and
 /// writes go through the bounce area.
@@ -14,8 +15,8 @@ pub enum Request {
     /// Wait for the next exit of any vCPU. Answered with
     /// [`crate::exit::EXIT`] when there is one.
     NextExit {
-        /// What changed at the interrupt controller.
-        offer: Option<Offer>,
+        /// What changed at the interrupt controllers.
+        offers: Offers,
     },
     /// Complete the exit of a vCPU and wait for the next one of any vCPU.
     Complete {
@@ -23,9 +24,9 @@ pub enum Request {
         vcpu: usize,
         /// How.
         completion: Completion,
-        /// What changed at the interrupt controller; it holds before the vCPU
-        /// runs on.
-        offer: Option<Offer>,
+        /// What changed at the interrupt controllers; it holds before the
+        /// vCPU runs on.
+        offers: Offers,
     },
     /// Read guest memory. Answered with label [`READ`]: up to
     /// [`INLINE_BYTES`] in words 0 and 1, more in the bounce area;
@@ -63,55 +64,6 @@ pub enum Request {
     },
 }
 
-/// What the interrupt controller of a vCPU would answer to an acknowledgement
-/// now. It stands until the vCPU takes it, which the next
-/// [`EXIT`](crate::exit::EXIT) reports, or another one replaces it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// The vCPU.
-    pub vcpu: usize,
-    /// The vector; `None` withdraws what was offered.
-    pub vector: Option<u8>,
-}
-
-impl Offer {
-    /// Bit of an offer's word that tells it from none.
-    const PRESENT: u64 = 1 << 16;
-    /// Bit that withdraws.
-    const WITHDRAWN: u64 = 1 << 17;
-
-    /// The word for `offer`: vector in bits 7:0, vCPU in 15:8; zero for none.
-    const fn encode(offer: Option<Self>) -> u64 {
-        match offer {
-            None => 0,
-            Some(Self { vcpu, vector }) => {
-                let word = Self::PRESENT | (vcpu as u64 & 0xff) << 8;
-                match vector {
-                    Some(vector) => word | vector as u64,
-                    None => word | Self::WITHDRAWN,
-                }
-            }
-        }
-    }
-
-    /// The offer in `word`; `None` if it is malformed.
-    const fn decode(word: u64) -> Option<Option<Self>> {
-        if word == 0 {
-            return Some(None);
-        }
-        let vcpu = (word >> 8 & 0xff) as usize;
-        if word & Self::PRESENT == 0 || vcpu >= system::address_map::MAX_VCPUS {
-            return None;
-        }
-        let vector = if word & Self::WITHDRAWN == 0 {
-            Some(word as u8)
-        } else {
-            None
-        };
-        Some(Some(Self { vcpu, vector }))
-    }
-}
-
 /// Frames that one [`Request::ReadDirty`] looks at, at most.
 pub const DIRTY_FRAMES: usize = 4096;
 
@@ -132,8 +84,8 @@ impl Request {
     /// How many words a request with this label has.
     const fn words(label: u64) -> usize {
         match label {
-            NEXT_EXIT | LOG_DIRTY | READ_DIRTY => 1,
-            READ => 2,
+            LOG_DIRTY | READ_DIRTY => 1,
+            NEXT_EXIT | READ => 2,
             COMPLETE | WRITE => 4,
             _ => 0,
         }
@@ -142,15 +94,18 @@ impl Request {
     /// Label and message words.
     pub const fn encode(self) -> (u64, [u64; 4]) {
         match self {
-            Self::NextExit { offer } => (NEXT_EXIT, [Offer::encode(offer), 0, 0, 0]),
+            Self::NextExit { offers } => {
+                let [head, vectors] = offers.encode();
+                (NEXT_EXIT, [head, vectors, 0, 0])
+            }
             Self::Complete {
                 vcpu,
                 completion,
-                offer,
+                offers,
             } => {
                 let (kind, value) = completion.encode();
-                let offer = Offer::encode(offer);
-                (COMPLETE, [vcpu as u64, kind, value, offer])
+                let [head, vectors] = offers.encode();
+                (COMPLETE, [vcpu as u64 | kind << 8, value, head, vectors])
             }
             Self::Read { gpa, length } => (READ, [gpa, length, 0, 0]),
             Self::LogDirty { on } => (LOG_DIRTY, [on as u64, 0, 0, 0]),
@@ -171,22 +126,26 @@ impl Request {
         }
         let [first, second, third, fourth] = words;
         match label {
-            NEXT_EXIT => match Offer::decode(first) {
-                Some(offer) => Some(Self::NextExit { offer }),
+            NEXT_EXIT => match Offers::decode([first, second]) {
+                Some(offers) => Some(Self::NextExit { offers }),
                 None => None,
             },
-            COMPLETE => match (Completion::decode(second, third), Offer::decode(fourth)) {
-                (Some(completion), Some(offer))
-                    if first < system::address_map::MAX_VCPUS as u64 =>
-                {
-                    Some(Self::Complete {
-                        vcpu: first as usize,
-                        completion,
-                        offer,
-                    })
+            COMPLETE => {
+                let vcpu = first & 0xff;
+                match (
+                    Completion::decode(first >> 8, second),
+                    Offers::decode([third, fourth]),
+                ) {
+                    (Some(completion), Some(offers)) if vcpu < MAX_VCPUS as u64 => {
+                        Some(Self::Complete {
+                            vcpu: vcpu as usize,
+                            completion,
+                            offers,
+                        })
+                    }
+                    _ => None,
                 }
-                _ => None,
-            },
+            }
             READ if second <= BOUNCE_BYTES => Some(Self::Read {
                 gpa: first,
                 length: second,
@@ -210,28 +169,21 @@ mod tests {
     #[test]
     fn requests_round_trip() {
         for request in [
-            Request::NextExit { offer: None },
             Request::NextExit {
-                offer: Some(Offer {
-                    vcpu: 0,
-                    vector: Some(0),
-                }),
+                offers: Offers::NONE,
+            },
+            Request::NextExit {
+                offers: Offers::one(0, Some(0)),
             },
             Request::Complete {
                 vcpu: 7,
                 completion: Completion::Value(3),
-                offer: Some(Offer {
-                    vcpu: 7,
-                    vector: Some(0xff),
-                }),
+                offers: Offers::one(7, Some(0xff)),
             },
             Request::Complete {
                 vcpu: 0,
                 completion: Completion::Done,
-                offer: Some(Offer {
-                    vcpu: 1,
-                    vector: None,
-                }),
+                offers: Offers::one(1, None),
             },
             Request::Read {
                 gpa: 0x1000,
@@ -256,10 +208,10 @@ mod tests {
         assert_eq!(Request::decode(READ, 4, [0, BOUNCE_BYTES + 1, 0, 0]), None);
         assert_eq!(Request::decode(WRITE, 4, [0, u64::MAX, 0, 0]), None);
         assert_eq!(Request::decode(COMPLETE, 4, [8, 0, 0, 0]), None);
-        assert_eq!(Request::decode(COMPLETE, 4, [0, 9, 0, 0]), None);
-        assert_eq!(Request::decode(NEXT_EXIT, 4, [0x1_0820, 0, 0, 0]), None);
-        assert_eq!(Request::decode(NEXT_EXIT, 4, [0x20, 0, 0, 0]), None);
-        assert_eq!(Request::decode(NEXT_EXIT, 0, [0; 4]), None);
+        assert_eq!(Request::decode(COMPLETE, 4, [9 << 8, 0, 0, 0]), None);
+        assert_eq!(Request::decode(COMPLETE, 4, [0, 0, 0x0200, 0]), None);
+        assert_eq!(Request::decode(NEXT_EXIT, 4, [0x1_0001, 0, 0, 0]), None);
+        assert_eq!(Request::decode(NEXT_EXIT, 1, [0; 4]), None);
         assert_eq!(Request::decode(LOG_DIRTY, 1, [2, 0, 0, 0]), None);
         assert_eq!(Request::decode(READ_DIRTY, 0, [0; 4]), None);
         assert_eq!(Request::decode(5, 4, [0; 4]), None);

@@ -70,10 +70,17 @@ fn labels() {
     let complete = Request::Complete {
         vcpu: 0,
         completion: Completion::Done,
-        offer: None,
+        offers: protocol::offers::Offers::NONE,
     };
     let labels = [
-        (Request::NextExit { offer: None }.encode().0, "NEXT_EXIT"),
+        (
+            Request::NextExit {
+                offers: protocol::offers::Offers::NONE,
+            }
+            .encode()
+            .0,
+            "NEXT_EXIT",
+        ),
         (complete.encode().0, "COMPLETE"),
         (READ, "READ"),
         (WRITE, "WRITE"),

@@ -28,7 +28,7 @@ impl Topology {
     /// The platform has an x2APIC for each vCPU, with a TSC-deadline timer.
     pub const X2APIC: u16 = 1 << 0;
 
-    const fn has_x2apic(&self) -> bool {
+    pub(crate) const fn has_x2apic(&self) -> bool {
         self.features & Self::X2APIC != 0
     }
 

@@ -108,3 +108,41 @@ pub fn halt() -> ! {
 pub fn pause() {
     core::hint::spin_loop();
 }
+
+/// `rdmsr`.
+pub fn read_msr(number: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reads a register; an unknown one faults to the handler.
+    unsafe {
+        asm!("rdmsr", in("ecx") number, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// `wrmsr`.
+///
+/// # Safety
+/// The register must not change what the guest's code relies on, as bases of
+/// segments and system-call entries do.
+pub unsafe fn write_msr(number: u32, value: u64) {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    // SAFETY: the caller's promise. Not `nomem`: it may send an interrupt, which
+    // what was stored before must precede.
+    unsafe {
+        asm!("wrmsr", in("ecx") number, in("eax") low, in("edx") high, options(nostack, preserves_flags))
+    }
+}
+
+/// Writes CR8, the task priority.
+pub fn write_cr8(priority: u64) {
+    // SAFETY: holds interrupts back, or lets them through.
+    unsafe { asm!("mov cr8, {}", in(reg) priority, options(nostack, preserves_flags)) }
+}
+
+/// Reads CR8.
+pub fn read_cr8() -> u64 {
+    let value;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, cr8", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
+}

@@ -36,6 +36,8 @@ pub mod pit;
 pub mod smp;
 #[cfg(target_os = "none")]
 pub mod uart;
+#[cfg(target_os = "none")]
+pub mod x2apic;
 
 pub use boot_info::{BootInfo, COMMAND_LINE_MAX, Region, RegionKind};
 pub use digest::Digest;

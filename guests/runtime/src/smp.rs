@@ -128,3 +128,13 @@ impl Mailbox {
         }
     }
 }
+
+/// The number of the processor that executes this, by its stack.
+pub fn number() -> usize {
+    let here = 0_u8;
+    let offset = (&raw const here as u64).wrapping_sub(STACKS.0.get() as u64);
+    match offset as usize / STACK {
+        number if number < PROCESSORS_MAX => number,
+        _ => 0,
+    }
+}

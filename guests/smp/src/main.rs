@@ -1,20 +1,41 @@
 //! pc64 guest that runs on several processors.
+//!
+//! | argument | |
+//! |---|---|
+//! | none | interrupts between processors, shared counters, timers, shootdown; prints a digest of what all saw |
+//! | `hostile` | anything written to mailbox and APICs, on all processors; goes on |
+//! | `wild` | starts a processor at an address that does not exist; ends by triple fault |
+//! | `alone` | starts nobody and halts with interrupts off; ended with a message |
+//!
+//! Bare QEMU has no mailbox and, under its translator, no x2APIC, so there is
+//! no bare run to compare with: what is printed follows from the program.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-mod guest {
-    use core::sync::atomic::{AtomicUsize, Ordering};
+mod counter;
+#[cfg(target_os = "none")]
+mod hostile;
+#[cfg(target_os = "none")]
+mod ipi;
+#[cfg(target_os = "none")]
+mod shootdown;
+#[cfg(target_os = "none")]
+mod team;
+#[cfg(target_os = "none")]
+mod timer;
 
-    use guest_runtime::instruction::halt;
+#[cfg(target_os = "none")]
+mod guest {
     use guest_runtime::smp::{Mailbox, processors};
-    use guest_runtime::{BootInfo, Memory, entry, println};
+    use guest_runtime::{BootInfo, Digest, Memory, entry, instruction, println};
+
+    use crate::team::Team;
+    use crate::{counter, hostile, ipi, shootdown, timer};
 
     entry!(main);
 
-    static RUNNING: AtomicUsize = AtomicUsize::new(0);
-
     fn main(boot: &BootInfo) -> u8 {
-        let _memory = Memory::take(boot);
+        let mut memory = Memory::take(boot);
         let Some(processors) = processors(boot) else {
             println!("ACPI tells no processors");
             return 1;
@@ -24,20 +45,26 @@ mod guest {
             println!("ACPI tells no mailbox");
             return 1;
         };
-        for (number, &id) in processors.ids().iter().enumerate().skip(1) {
-            mailbox.start(id, number, secondary);
+        match boot.command_line() {
+            "wild" => hostile::wild(mailbox),
+            "alone" => instruction::halt(),
+            "hostile" => hostile::mailbox_before(mailbox),
+            _ => {}
         }
-        while RUNNING.load(Ordering::Acquire) + 1 < processors.ids().len() {
-            core::hint::spin_loop();
+        let team = Team::start(&processors, mailbox);
+        println!("{} started", team.others());
+        if boot.command_line() == "hostile" {
+            hostile::run(&team, mailbox);
+            return 0;
         }
-        println!("{} started", RUNNING.load(Ordering::Acquire));
-        println!("SUCCESS");
-        0
-    }
-
-    fn secondary(_number: usize) -> ! {
-        RUNNING.fetch_add(1, Ordering::Release);
-        halt()
+        let mut digest = Digest::new();
+        let passed = ipi::check(&team, &mut digest)
+            & counter::check(&team, &mut digest)
+            & timer::check(&team, &mut digest)
+            & shootdown::check(&team, &mut memory, &mut digest);
+        println!("digest {:#018x}", digest.value());
+        println!("{}", if passed { "SUCCESS" } else { "FAILURE" });
+        u8::from(!passed)
     }
 }
 

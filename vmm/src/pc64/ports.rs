@@ -66,7 +66,7 @@ impl Pc {
             }
             self.take_input(host);
         } else if Pair::has(port) {
-            self.pic.write(port, value);
+            self.interrupts.pic.write(port, value);
         } else if Pit::has(port) {
             self.pit.write(port, value, host.now());
         } else if Rtc::has(port) {
@@ -97,7 +97,7 @@ impl Pc {
             self.take_input(host);
             Some(value)
         } else if Pair::has(port) {
-            Some(self.pic.read(port))
+            Some(self.interrupts.pic.read(port))
         } else if Pit::has(port) {
             Some(self.pit.read(port, host.now()))
         } else if Rtc::has(port) {

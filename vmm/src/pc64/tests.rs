@@ -67,15 +67,12 @@ impl Rig {
     }
 
     fn take(&mut self) {
-        self.pc.taken(Taken {
-            vcpus: 1,
-            late: false,
-        });
+        self.pc.taken(Taken { vcpus: 1, late: 0 });
     }
 }
 
-const fn offer(vector: Option<u8>) -> Option<Offer> {
-    Some(Offer { vcpu: 0, vector })
+const fn offer(vector: Option<u8>) -> Offers {
+    Offers::one(0, vector)
 }
 
 #[test]
@@ -113,19 +110,19 @@ fn unclaimed_ports_read_all_ones() {
 fn the_timer_is_offered_taken_and_offered_again_after_its_end() {
     let mut rig = Rig::new();
     rig.start_timer(1000);
-    assert_eq!(rig.pc.offer(), None);
+    assert_eq!(rig.pc.offers(), Offers::NONE);
     assert_eq!(rig.pc.deadline(), Some(1000));
     rig.host.now = 1000;
     assert_eq!(rig.serve(WOKEN), Action::Wait);
-    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
-    assert_eq!(rig.pc.offer(), None);
+    assert_eq!(rig.pc.offers(), offer(Some(0x20)));
+    assert_eq!(rig.pc.offers(), Offers::NONE);
     assert_eq!(rig.pc.deadline(), Some(2000));
     rig.take();
     rig.host.now = 2000;
     rig.serve(WOKEN);
-    assert_eq!(rig.pc.offer(), None, "in service");
+    assert_eq!(rig.pc.offers(), Offers::NONE, "in service");
     rig.out(0x20, 0x20);
-    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
+    assert_eq!(rig.pc.offers(), offer(Some(0x20)));
 }
 
 #[test]
@@ -134,9 +131,9 @@ fn masking_withdraws_the_offer_and_the_deadline() {
     rig.start_timer(1000);
     rig.host.now = 1000;
     rig.serve(WOKEN);
-    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
+    assert_eq!(rig.pc.offers(), offer(Some(0x20)));
     rig.out(0x21, 0xff);
-    assert_eq!(rig.pc.offer(), offer(None));
+    assert_eq!(rig.pc.offers(), offer(None));
     assert_eq!(rig.pc.deadline(), None);
 }
 
@@ -146,20 +143,17 @@ fn a_late_offer_is_made_again() {
     let mut rig = Rig::new();
     rig.start_timer(1000);
     rig.out(0x21, 0xf6);
-    rig.pc.pic.pulse(3);
-    assert_eq!(rig.pc.offer(), offer(Some(0x23)));
+    rig.pc.interrupts.pic.pulse(3);
+    assert_eq!(rig.pc.offers(), offer(Some(0x23)));
     rig.host.now = 1000;
     rig.serve(WOKEN);
-    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
-    rig.pc.taken(Taken {
-        vcpus: 1,
-        late: true,
-    });
-    assert_eq!(rig.pc.offer(), offer(Some(0x20)));
+    assert_eq!(rig.pc.offers(), offer(Some(0x20)));
+    rig.pc.taken(Taken { vcpus: 1, late: 1 });
+    assert_eq!(rig.pc.offers(), offer(Some(0x20)));
     rig.take();
     rig.out(0x20, 0x20);
     rig.out(0x20, 0x20);
-    assert_eq!(rig.pc.offer(), None, "both were acknowledged");
+    assert_eq!(rig.pc.offers(), Offers::NONE, "both were acknowledged");
 }
 
 #[test]
@@ -194,7 +188,7 @@ fn typed_bytes_interrupt_and_wait_for_room() {
     rig.out(0x3f9, 1);
     rig.host.input = (0..40).collect();
     rig.serve(Exit::Woken { input: true });
-    assert_eq!(rig.pc.offer(), offer(Some(0x24)));
+    assert_eq!(rig.pc.offers(), offer(Some(0x24)));
     rig.take();
     for byte in 0..40 {
         let port = 0x3f8;
@@ -202,7 +196,7 @@ fn typed_bytes_interrupt_and_wait_for_room() {
         assert_eq!(action, Action::Complete(Completion::Value(byte)));
     }
     rig.out(0x20, 0x20);
-    assert_eq!(rig.pc.offer(), None, "all is read");
+    assert_eq!(rig.pc.offers(), Offers::NONE, "all is read");
 }
 
 #[test]

@@ -29,6 +29,8 @@ const LAST_LOOK: u64 = 64;
 pub struct Wakeup {
     mailbox: u64,
     states: [State; system::address_map::MAX_VCPUS],
+    /// How many wait.
+    waiting: u8,
     tsc_hz: u64,
     /// When the mailbox is looked at next, and the time from then to the next.
     look: u64,
@@ -63,6 +65,7 @@ impl Wakeup {
         let mut new = Self {
             mailbox,
             states,
+            waiting: 0,
             tsc_hz,
             look: 0,
             pause: 0,
@@ -78,10 +81,15 @@ impl Wakeup {
 
     /// vCPU number `vcpu` halted with interrupts off. Whether any vCPU still
     /// can do anything.
+    #[inline(never)]
     pub fn halted(&mut self, vcpu: usize) -> bool {
         if let Some(state) = self.states.get_mut(vcpu) {
             *state = match *state {
-                State::Built | State::Waiting => State::Waiting,
+                State::Built => {
+                    self.waiting += 1;
+                    State::Waiting
+                }
+                State::Waiting => State::Waiting,
                 _ => State::Stopped,
             };
         }
@@ -90,6 +98,7 @@ impl Wakeup {
 
     /// Looks at the mailbox if it is time to. A vCPU that is given goes on
     /// behind its HLT.
+    #[inline(never)] // seldom
     pub fn poll(&mut self, now: u64, host: &mut impl Host) -> Option<usize> {
         if self.deadline()? > now {
             return None;
@@ -108,13 +117,14 @@ impl Wakeup {
             return None;
         }
         *state = State::Running;
+        self.waiting -= 1;
         self.look_soon(now);
         Some(vcpu)
     }
 
     /// When to look at the mailbox, if a vCPU waits.
     pub fn deadline(&self) -> Option<u64> {
-        self.states.contains(&State::Waiting).then_some(self.look)
+        (self.waiting != 0).then_some(self.look)
     }
 }
 

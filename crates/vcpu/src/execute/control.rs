@@ -2,6 +2,7 @@
 
 use x86::{Cr0, Cr4, Gva, PHYSICAL_ADDRESS_BITS};
 
+use super::msr::TASK_PRIORITY;
 use super::{Cpu, Done, Executed};
 use crate::decode::{Control, Memory, Rm};
 use crate::fault::Fault;
@@ -45,9 +46,19 @@ impl<M: Machine> Cpu<'_, M> {
             Control::Cr3 => self.load_cr3(value)?,
             Control::Cr4 => self.load_cr4(value)?,
             Control::Cr8 if value > 0xf => return Err(Fault::GENERAL_PROTECTION),
-            Control::Cr8 => self.state.cr8 = value,
+            Control::Cr8 => return Ok(self.load_cr8(value)),
         }
         Ok(Done::Next)
+    }
+
+    /// CR8 is the upper half of the APIC's task priority, and clears the lower
+    /// (SDM vol. 3A, §10.8.6).
+    fn load_cr8(&mut self, value: u64) -> Done {
+        self.state.cr8 = value;
+        if !self.state.topology.has_x2apic() {
+            return Done::Next;
+        }
+        self.write_msr_by_exit(TASK_PRIORITY, value << 4)
     }
 
     /// SDM vol. 2B, "MOV to control registers", and vol. 3A, §2.5. In 64-bit

@@ -14,6 +14,8 @@ pub(super) const TSC: u32 = 0x10;
 const APIC_BASE: u32 = 0x1b;
 const TSC_DEADLINE: u32 = 0x6e0;
 const X2APIC: core::ops::RangeInclusive<u32> = 0x800..=0x8ff;
+/// The x2APIC's task priority, of which CR8 is a part.
+pub(super) const TASK_PRIORITY: u32 = 0x808;
 const MTRR_CAPABILITY: u32 = 0xfe;
 const MTRR_DEFAULT_TYPE: u32 = 0x2ff;
 const MACHINE_CHECK_CAPABILITY: u32 = 0x179;
@@ -96,14 +98,22 @@ impl<M: Machine> Cpu<'_, M> {
             GS_BASE => self.bases().gs_base = canonical(value)?,
             KERNEL_GS_BASE => self.state.kernel_gs_base = canonical(value)?,
             _ if is_platforms(index) => {
-                let pending = PendingExit::new(PendingKind::Retire, self.length, 0, 0);
-                return Ok(Done::Exit(Exit::WriteMsr { index, value }, pending));
+                // The platform refuses larger ones.
+                if index == TASK_PRIORITY && self.state.topology.has_x2apic() && value <= 0xff {
+                    self.state.cr8 = value >> 4;
+                }
+                return Ok(self.write_msr_by_exit(index, value));
             }
             // Writing what is there changes nothing.
             _ if fixed(index) == Some(value) => {}
             _ => return Err(Fault::GENERAL_PROTECTION),
         }
         Ok(Done::Next)
+    }
+
+    pub(super) fn write_msr_by_exit(&self, index: u32, value: u64) -> Done {
+        let pending = PendingExit::new(PendingKind::Retire, self.length, 0, 0);
+        Done::Exit(Exit::WriteMsr { index, value }, pending)
     }
 
     /// Reserved bits raise #GP, and so do NXE, which is not offered, and a

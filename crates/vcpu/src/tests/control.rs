@@ -1,7 +1,7 @@
 //! Control and debug registers: SDM vol. 2, MOV, and vol. 3, §2.5 and §17.2.
 
 use super::rig::*;
-use crate::Outcome;
+use crate::{Completion, Exit, Outcome, Topology};
 
 /// `mov %rax, %crN`.
 fn to(number: u8) -> [u8; 3] {
@@ -129,6 +129,29 @@ fn cr4_paging_bits_reach_the_machine() {
 fn cr8_reserved_bits() {
     let mut rig = with_rax(0x10);
     rig.faults(&[0x44, 0x0f, 0x22, 0xc0], 13, 0);
+}
+
+/// Vol. 3A, §10.8.6: with an APIC, CR8 is the upper half of its task priority.
+#[test]
+fn cr8_is_the_task_priority() {
+    let mut rig = with_rax(0xa);
+    rig.state.topology.features = Topology::X2APIC;
+    let (index, value) = (0x808, 0xa0);
+    let exit = Outcome::Exit(Exit::WriteMsr { index, value });
+    assert_eq!(rig.run(&[0x44, 0x0f, 0x22, 0xc0]), exit);
+    assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
+    assert_eq!((rig.registers.rip, rig.state.cr8), (CODE + 4, 0xa));
+    // And the other way round; what the APIC refuses changes nothing.
+    for (value, cr8) in [(0x7f, 7), (0x100, 7)] {
+        rig.registers.rip = CODE;
+        rig.registers.rcx = index.into();
+        rig.registers.rax = value;
+        let exit = Outcome::Exit(Exit::WriteMsr { index, value });
+        assert_eq!(rig.run(&[0x0f, 0x30]), exit);
+        assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
+        rig.step(&[0x44, 0x0f, 0x20, 0xc3]);
+        assert_eq!(rig.registers.rbx, cr8);
+    }
 }
 
 /// CR1, CR5 to CR7 and CR9 up do not exist: #UD, natively.
