@@ -5,7 +5,7 @@
 //! guest runs and is not rewritten (`pushf`, `popf`, `cpuid`, reading
 //! selectors, `sgdt` and its like, null selectors in FS and GS); `hlt`, since
 //! no interrupt comes; and what QEMU does not check as the manuals say
-//! (reserved bits of CR0 and CR4, non-canonical addresses in MSRs, `rdpmc`,
+//! (reserved bits of CR0 and CR4, reserved values and numbers of MSRs, `rdpmc`,
 //! LOCK before privileged instructions, IRET to a stack that is not present; RF);
 //! and 32-bit code, which guests do not have.
 //!
@@ -84,7 +84,7 @@ const DR6_FIXED: u64 = 0xffff_0ff0;
 const DR6_BS: u64 = 1 << 14;
 
 /// MSRs that are read and written, and bits that may be set.
-const MSRS: [(u32, u64); 7] = [
+const MSRS: [(u32, u64); 8] = [
     (0xc000_0080, 1),                 // EFER.SCE
     (0xc000_0081, 0x0013_0008 << 32), // STAR
     (0xc000_0083, 0x7fff_ffff_ffff),  // CSTAR
@@ -92,6 +92,7 @@ const MSRS: [(u32, u64); 7] = [
     (0xc000_0100, 0x7fff_ffff_ffff),  // FS base
     (0xc000_0101, 0x7fff_ffff_ffff),  // GS base
     (0xc000_0102, 0x7fff_ffff_ffff),  // KERNEL_GS_BASE
+    (0x277, 0x0505_0505_0505_0505),   // PAT, of types 0, 1, 4 and 5
 ];
 
 /// A sequence of instructions at some address.
@@ -400,7 +401,7 @@ impl Sequence {
     }
 
     fn msr(&mut self, random: &mut Random) {
-        let (index, bits) = MSRS[random.below(7) as usize];
+        let (index, bits) = MSRS[random.below(8) as usize];
         self.load(RCX, index.into());
         if random.once_in(2) {
             self.instruction(&[0x0f, 0x32]);

@@ -6,7 +6,7 @@
 //!
 //! - of whatever traps: vector, error code, and the frame with RIP, CS, RFLAGS,
 //!   RSP and SS, and all general registers; the sequence goes on behind it;
-//! - at the sequence's end: CR0, CR2, CR4, CR8, DR0 to DR3, DR6, DR7, EFER, the
+//! - at the sequence's end: CR0, CR2, CR4, CR8, DR0 to DR3, DR6, DR7, EFER, PAT, the
 //!   MSRs of SYSCALL, FS, GS and KERNEL_GS bases, the GDT, the data page and what
 //!   was written to others, and the A and D bits of all.
 //!

@@ -18,8 +18,8 @@ pub struct System {
     pub msrs: [u64; MSRS.len()],
 }
 
-/// EFER, STAR, LSTAR, CSTAR, FMASK, FS base, GS base, KERNEL_GS_BASE.
-const MSRS: [u32; 8] = [
+/// EFER, STAR, LSTAR, CSTAR, FMASK, FS base, GS base, KERNEL_GS_BASE, PAT.
+const MSRS: [u32; 9] = [
     0xc000_0080,
     0xc000_0081,
     0xc000_0082,
@@ -28,6 +28,7 @@ const MSRS: [u32; 8] = [
     0xc000_0100,
     0xc000_0101,
     0xc000_0102,
+    0x277,
 ];
 
 impl System {
@@ -48,6 +49,7 @@ impl System {
                 0,
                 0,
                 0x1234_5678,
+                0x0007_0406_0007_0406,
             ],
         }
     }
