@@ -8,7 +8,8 @@ use shadow_core::{
     Access, FaultOutcome, MapError, PagingContext, ShadowMmu, SpaceId, Translation, VcpuId,
 };
 use vcpu::{
-    AccessKind, Machine, NothingAhead, Original, RegisterSet, Registers, Translations, VcpuState,
+    AccessKind, DecodeError, Fetched, Instruction, MAX_LENGTH, Machine, NothingAhead, Original,
+    RegisterSet, Registers, Translations, VcpuState,
 };
 use x86::{
     Cr0, Gfn, Gpa, GuestMemory, Gva, OutsideRam, PAGE_SIZE, PHYSICAL_ADDRESS_BITS, PageFault,
@@ -41,6 +42,8 @@ pub struct Paging {
     pub trace: Option<Trace<'static>>,
     /// Instructions of the guest's image that are known by address.
     pub rewrites: Rewrites,
+    /// Other instructions that were executed lately.
+    pub fetched: Fetched,
 }
 
 /// The paging state that `state` of vCPU number `vcpu` stands for.
@@ -364,6 +367,11 @@ impl Machine for Mmu<'_> {
     #[inline(always)] // most lengths are constants
     fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: vcpu::Access) -> Result<(), PageFault> {
         self.read(gva, bytes, access)
+    }
+
+    #[inline]
+    fn decode(&mut self, rip: Gva, bytes: &[u8; MAX_LENGTH]) -> Result<Instruction, DecodeError> {
+        self.paging.fetched.decode(rip, bytes)
     }
 
     fn peek(&mut self, gva: Gva, access: vcpu::Access) -> Option<[u8; 8]> {

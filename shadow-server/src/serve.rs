@@ -15,7 +15,7 @@ use shadow_core::{Access, AuditCursor, FaultOutcome, Policy, ShadowMmu, Storage,
 use system::address_map::MAX_VCPUS;
 use system::compiled::VcpuStart;
 use system::cspace;
-use vcpu::{Outcome, RegisterSet, Registers, Trap, TripleFault, VcpuState};
+use vcpu::{Fetched, Outcome, RegisterSet, Registers, Trap, TripleFault, VcpuState};
 use x86::{Gfn, Gpa, Gva, PageFault, Vector};
 
 use crate::caps::Caps;
@@ -97,6 +97,7 @@ fn main(page: StartupPage) -> ! {
         memory,
         trace: Trace::new(pages.trace),
         rewrites: Rewrites::new(pages.rewrites).expect("the root task checked the table"),
+        fetched: Fetched::new(),
     };
     let mut server = Server {
         paging,

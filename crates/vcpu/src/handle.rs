@@ -239,7 +239,7 @@ fn fetch(
     }
     if in_page >= MAX_LENGTH {
         machine.fetch(rip, &mut bytes, access)?;
-        return Ok(decode::decode(&bytes));
+        return Ok(machine.decode(rip, &bytes));
     }
     let (first, rest) = bytes.split_at_mut(in_page);
     machine.fetch(rip, first, access)?;

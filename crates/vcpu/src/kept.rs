@@ -4,10 +4,12 @@
 //! itself why what it keeps cannot be wrong, or what a wrong entry costs.
 
 mod decoded;
+mod fetched;
 mod nothing_ahead;
 mod translations;
 
 pub use decoded::Decoded;
+pub use fetched::Fetched;
 pub use nothing_ahead::NothingAhead;
 pub use translations::Translations;
 

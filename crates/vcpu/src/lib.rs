@@ -69,7 +69,7 @@ pub use decode::{
 pub use dump::Dump;
 pub use exit::{Completion, Exit, Original, Outcome, PendingExit, Trap, TripleFault};
 pub use handle::{complete, handle, inject_interrupt};
-pub use kept::{Decoded, NothingAhead, Translations};
+pub use kept::{Decoded, Fetched, NothingAhead, Translations};
 pub use machine::{Access, AccessKind, Machine, Privilege, RegisterSet};
 pub use registers::Registers;
 pub use segment::{Descriptor, Segment, SegmentName, Selector, TableRegister};

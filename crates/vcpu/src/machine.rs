@@ -3,7 +3,7 @@
 use x86::{Gva, PageFault};
 
 use crate::decode::Memory;
-use crate::{Original, Registers, VcpuState};
+use crate::{DecodeError, Instruction, MAX_LENGTH, Original, Registers, VcpuState, decode};
 
 /// What an access does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,6 +171,16 @@ pub trait Machine {
     /// # Errors
     /// The fault that the fetch raises in the guest.
     fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: Access) -> Result<(), PageFault>;
+
+    /// Decodes `bytes`, which were fetched at `rip`. Machines that remember what
+    /// they decoded answer from there ([`crate::Fetched`]).
+    ///
+    /// # Errors
+    /// As [`decode`].
+    fn decode(&mut self, rip: Gva, bytes: &[u8; MAX_LENGTH]) -> Result<Instruction, DecodeError> {
+        let _ = rip;
+        decode(bytes)
+    }
 
     /// Checks that `access` to `length` bytes at `gva` would succeed now,
     /// without transferring anything.
