@@ -426,7 +426,7 @@ impl Machine for Mmu<'_> {
     }
 
     fn invalidate(&mut self, gva: Gva) {
-        self.translations.forget_all();
+        self.translations.forget_around(gva);
         let Paging {
             mmu, caps, memory, ..
         } = &mut *self.paging;

@@ -7,6 +7,7 @@
 use x86::{Gfn, GuestMemory, Gva, Level};
 
 use crate::context::PagingContext;
+use crate::instances::LastPath;
 use crate::mappings::{MapError, Mappings, Result, SpaceId};
 use crate::mmu::ShadowMmu;
 use crate::policy::Defect;
@@ -190,7 +191,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(false);
         }
         let mut dropped = false;
-        for space in self.spaces.views(root).into_iter().flatten() {
+        for space in self.spaces.views(root) {
+            let Some(space) = space else { continue };
             if self.policy.has(Defect::OneViewInvalidated) && !self.spaces.is_active(space) {
                 continue;
             }
@@ -208,6 +210,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         derive: bool,
         ops: &mut impl Ops,
     ) -> Result<bool> {
+        let last = &self.last;
+        if last.space == space
+            && last.prefix == LastPath::prefix_of(gva)
+            && !last.origins.iter().any(|origin| origin.is_superpage())
+        {
+            return self.refresh_leaf(last.table, Level::L1.index(gva), derive, ops);
+        }
         let Some(pdpt) = self.tables.child(Level::L4, space.0, Level::L4.index(gva)) else {
             return Ok(false);
         };

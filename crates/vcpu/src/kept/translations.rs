@@ -3,8 +3,8 @@
 //! Delivering an exception touches the same few pages again and again: IDT,
 //! GDT, stack, the handler's code. Each entry is the outcome of one walk with
 //! one kind of right, and goes at every event that flushes a TLB: MOV CR3 and
-//! changes of the paging mode take all, so does INVLPG (its page may be part of
-//! a superpage), a delivered page fault takes its own page.
+//! changes of the paging mode take all, INVLPG takes the GiB around its page (which
+//! may be part of a superpage), a delivered page fault takes its own page.
 //! Xen's `SHOPT_VIRTUAL_TLB` does the same for its emulator.
 
 use x86::{Gpa, Gva};
@@ -25,12 +25,19 @@ const WRITE: u64 = 4;
 /// Bits of a tag that hold the epoch.
 const EPOCH_SHIFT: u32 = 3;
 const EPOCHS: u64 = 1 << (12 - EPOCH_SHIFT);
+/// Epochs that are counted apart.
+const REGIONS: usize = 4;
+
+/// Which epoch counts for an address.
+const fn region(gva: Gva) -> usize {
+    (gva.get() >> 30) as usize % REGIONS
+}
 
 /// A vCPU's kept translations.
 pub struct Translations {
     entries: [Entry; ENTRIES],
-    /// Entries of another epoch are forgotten.
-    epoch: u64,
+    /// Entries of another epoch are forgotten; addresses of one GiB share one.
+    epochs: [u64; REGIONS],
 }
 
 /// Reads and writes have places of their own: a write's walk sets D.
@@ -38,6 +45,12 @@ const fn place(gva: Gva, write: bool) -> usize {
     let page = (gva.get() >> 12) as usize;
     let half = if write { ENTRIES / 2 } else { 0 };
     (page ^ (page >> 9)) % (ENTRIES / 2) + half
+}
+
+/// Begins the next epoch; `true` if there is none left.
+const fn begin(epoch: &mut u64) -> bool {
+    *epoch += 1;
+    *epoch == EPOCHS
 }
 
 impl Translations {
@@ -48,14 +61,16 @@ impl Translations {
                 tag: 0,
                 frame: Gpa::new(0),
             }; ENTRIES],
-            epoch: 0,
+            epochs: [0; REGIONS],
         }
     }
 
-    const fn tag(&self, gva: Gva, user: bool, write: bool) -> u64 {
+    #[inline]
+    fn tag(&self, gva: Gva, user: bool, write: bool) -> u64 {
+        let epoch = self.epochs.get(region(gva)).copied().unwrap_or(0);
         let user = if user { USER } else { 0 };
         let write = if write { WRITE } else { 0 };
-        gva.page_base().get() | (self.epoch << EPOCH_SHIFT) | write | user | VALID
+        gva.page_base().get() | (epoch << EPOCH_SHIFT) | write | user | VALID
     }
 
     /// Where `gva` lies, if a walk of that kind is remembered.
@@ -88,10 +103,21 @@ impl Translations {
         }
     }
 
+    /// Forgets the GiB around `gva`, the largest page that may hold it.
+    pub fn forget_around(&mut self, gva: Gva) {
+        let epoch = self.epochs.get_mut(region(gva));
+        if epoch.is_some_and(begin) {
+            *self = Self::new();
+        }
+    }
+
     /// Forgets everything.
     pub fn forget_all(&mut self) {
-        self.epoch += 1;
-        if self.epoch == EPOCHS {
+        if self
+            .epochs
+            .iter_mut()
+            .fold(false, |out, epoch| begin(epoch) | out)
+        {
             *self = Self::new();
         }
     }
@@ -136,7 +162,16 @@ mod tests {
         assert_eq!(kept(&translations).len(), 2);
         translations.forget(PAGE.wrapping_add(0xfff));
         assert_eq!(kept(&translations), []);
-        // Until epochs begin anew, and beyond.
+        // A page elsewhere in the GiB, until epochs begin anew, and beyond.
+        for _ in 0..=EPOCHS + 1 {
+            translations.keep(PAGE, true, false, FRAME);
+            translations.forget_around(Gva::new(0x3fff_ffff));
+            assert_eq!(kept(&translations), []);
+        }
+        // One in the next GiB.
+        translations.keep(PAGE, true, false, FRAME);
+        translations.forget_around(PAGE.wrapping_add(1 << 30));
+        assert_eq!(kept(&translations).len(), 1);
         for _ in 0..=EPOCHS + 1 {
             translations.keep(PAGE, true, false, FRAME);
             translations.forget_all();
