@@ -364,10 +364,18 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 }
             }
             walk => {
-                self.drop_leaf(table, slot, ops)?;
-                if let Some(walk) = walk.filter(|_| derive) {
-                    self.map_walked(table, place, &walk, ops)?;
+                ops.unmap_frame(leaf.copy())?;
+                self.copies.set_unclaimed(leaf.copy());
+                // Its record is replaced, or else removed, before anybody looks at
+                // it; so the tables above are not told that it is gone and back.
+                let mapped = match walk.filter(|_| derive) {
+                    Some(walk) => self.map_walked(table, place, &walk, ops),
+                    None => Ok(false),
+                };
+                if mapped != Ok(true) {
+                    self.tables.remove_leaf(table, slot);
                 }
+                mapped?;
             }
         }
         Ok(true)

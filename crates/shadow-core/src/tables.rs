@@ -253,12 +253,15 @@ impl<'a> Tables<'a> {
             .then(|| self.slices.leaves[usize::from(table)][slot % ENTRIES])
     }
 
-    /// Records a leaf at an empty `slot`.
+    /// Records a leaf at `slot`, in place of one whose copy was unmapped.
     #[inline]
     pub(crate) fn insert_leaf(&mut self, table: u16, slot: usize, leaf: LeafRecord) {
         self.slices.leaves[usize::from(table)][slot % ENTRIES] = leaf;
-        self.record_mut(Level::L1, table).present[slot / 64 % WORDS] |= 1 << (slot % 64);
-        self.count_used(Level::L1, table);
+        let word = &mut self.record_mut(Level::L1, table).present[slot / 64 % WORDS];
+        let before = core::mem::replace(word, *word | 1 << (slot % 64));
+        if before & 1 << (slot % 64) == 0 {
+            self.count_used(Level::L1, table);
+        }
     }
 
     /// Changes the rights of a leaf in use.
