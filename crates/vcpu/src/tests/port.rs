@@ -117,6 +117,23 @@ fn repeated_outs() {
     rig.step(&[0xf3, 0x66, 0x6f]);
 }
 
+/// SDM vol. 2B, REP: with the last element RIP is behind the instruction, so a single
+/// step traps once for each (QEMU 7.2 with -icount once more).
+#[test]
+fn repetitions_are_stepped() {
+    let mut rig = rig();
+    (rig.registers.rsi, rig.registers.rcx) = (DATA, 2);
+    for rip in [CODE, CODE + 2] {
+        rig.registers.rip = CODE;
+        rig.registers.rsp = STACK;
+        rig.registers.rflags |= 0x100;
+        assert!(matches!(rig.run(&[0xf3, 0x6e]), Outcome::Exit(_)));
+        assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
+        assert_eq!(rig.frame(1)[0], rip);
+    }
+    assert_eq!(rig.registers.rcx, 0);
+}
+
 #[test]
 fn ins() {
     let mut rig = rig();

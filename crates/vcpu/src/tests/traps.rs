@@ -128,6 +128,19 @@ fn mov_ss_shadow() {
     rig.frame(1);
 }
 
+/// SDM vol. 3A, §6.8.3: only MOV SS and POP SS hold debug traps back, STI does not
+/// (QEMU 7.2 lets it).
+#[test]
+fn sti_is_stepped() {
+    for rflags in [0, 0x200] {
+        let mut rig = Rig::new();
+        rig.registers.rflags |= 0x100;
+        rig.state.rflags = rflags;
+        assert_eq!(rig.run(&[0xfb]), Outcome::Resume);
+        assert_eq!(rig.frame(1)[..3], [CODE + 1, 8, 0x302]);
+    }
+}
+
 /// SDM vol. 2B, STI: the instruction after it is shielded, if IF was clear.
 #[test]
 fn sti_shadow() {
