@@ -96,6 +96,13 @@ impl View {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space(Page);
 
+impl Space {
+    /// What CR3 holds in it.
+    pub const fn root(self) -> u64 {
+        self.0.0
+    }
+}
+
 /// The guest's unused RAM and its page tables.
 #[derive(Debug)]
 pub struct Memory {

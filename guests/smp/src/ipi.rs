@@ -104,9 +104,8 @@ fn received(to: To, expected: u64) -> u64 {
 fn halted(number: usize) {
     match number {
         0 => {
-            for round in 0..ROUNDS {
-                x2apic::send(PING, To::Id(1));
-                sleep_until(|| PONGS.load(Ordering::Relaxed) > round);
+            for _ in 0..ROUNDS {
+                there_and_back();
             }
         }
         1 => sleep_until(|| PINGS.load(Ordering::Relaxed) == ROUNDS),
@@ -114,13 +113,19 @@ fn halted(number: usize) {
     }
 }
 
+/// An interrupt to the second processor, whose handler sends one back.
+pub fn there_and_back() {
+    let before = PONGS.load(Ordering::Relaxed);
+    x2apic::send(PING, To::Id(1));
+    sleep_until(|| PONGS.load(Ordering::Relaxed) != before);
+}
+
 /// The second processor traps nowhere: it must be stopped.
 fn spinning(number: usize) {
     match number {
         0 => {
-            for round in 0..SPINS {
-                x2apic::send(PING, To::Id(1));
-                sleep_until(|| PONGS.load(Ordering::Relaxed) > round);
+            for _ in 0..SPINS {
+                there_and_back();
             }
         }
         1 => {

@@ -3,6 +3,7 @@
 //! | argument | |
 //! |---|---|
 //! | none | interrupts between processors, shared counters, timers, shootdown; prints a digest of what all saw |
+//! | `cost` | what interrupts between two processors cost; prints figures |
 //! | `hostile` | anything written to mailbox and APICs, on all processors; goes on |
 //! | `wild` | starts a processor at an address that does not exist; ends by triple fault |
 //! | `alone` | starts nobody and halts with interrupts off; ended with a message |
@@ -11,6 +12,8 @@
 //! no bare run to compare with: what is printed follows from the program.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+#[cfg(target_os = "none")]
+mod cost;
 #[cfg(target_os = "none")]
 mod counter;
 #[cfg(target_os = "none")]
@@ -30,7 +33,7 @@ mod guest {
     use guest_runtime::{BootInfo, Digest, Memory, entry, instruction, println};
 
     use crate::team::Team;
-    use crate::{counter, hostile, ipi, shootdown, timer};
+    use crate::{cost, counter, hostile, ipi, shootdown, timer};
 
     entry!(main);
 
@@ -53,9 +56,16 @@ mod guest {
         }
         let team = Team::start(&processors, mailbox);
         println!("{} started", team.others());
-        if boot.command_line() == "hostile" {
-            hostile::run(&team, mailbox);
-            return 0;
+        match boot.command_line() {
+            "hostile" => {
+                hostile::run(&team, mailbox);
+                return 0;
+            }
+            "cost" => {
+                cost::print(&team, &mut memory);
+                return 0;
+            }
+            _ => {}
         }
         let mut digest = Digest::new();
         let passed = ipi::check(&team, &mut digest)

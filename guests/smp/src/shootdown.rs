@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use guest_runtime::instruction::{invalidate_page, read_cr2, read_cr3, write_cr3};
 use guest_runtime::smp::number;
 use guest_runtime::x2apic::{self, To};
-use guest_runtime::{Digest, Frame, Memory, PROCESSORS_MAX, View, println};
+use guest_runtime::{Digest, Frame, Memory, PROCESSORS_MAX, Page, View, println};
 
 use crate::team::{Team, WAKE, sleep_until};
 
@@ -24,6 +24,8 @@ static RIGHTS: AtomicU64 = AtomicU64::new(0);
 /// Processors that have followed, over all rounds.
 static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
 static WRONG: AtomicUsize = AtomicUsize::new(0);
+/// The root of each processor's own address space, if it has one.
+static ROOTS: [AtomicU64; PROCESSORS_MAX] = [const { AtomicU64::new(0) }; _];
 /// What each processor saw, as it would add to a digest.
 static SEEN: [AtomicU64; PROCESSORS_MAX] = [const { AtomicU64::new(0) }; _];
 
@@ -112,40 +114,81 @@ pub fn handle(vector: u8) -> bool {
     true
 }
 
-/// The first processor changes the page's entry, all others follow.
-pub fn check(team: &Team, memory: &mut Memory, digest: &mut Digest) -> bool {
-    let pages = [memory.page(), memory.page()];
-    let mut visited = 0;
-    for round in 1..=ROUNDS {
-        let page = pages[(round % 2) as usize];
+/// The first processor's part: it changes the page's entry, and all others follow.
+pub struct Shootdown<'a> {
+    memory: &'a mut Memory,
+    pages: [Page; 2],
+    others: usize,
+    round: u64,
+}
+
+impl<'a> Shootdown<'a> {
+    /// Nothing is mapped yet.
+    pub fn new(team: &Team, memory: &'a mut Memory) -> Self {
+        Self {
+            pages: [memory.page(), memory.page()],
+            memory,
+            others: team.others(),
+            round: 0,
+        }
+    }
+
+    /// Maps another page, writable, read-only or not at all, until all have
+    /// followed.
+    pub fn round(&mut self) {
+        self.round += 1;
+        let round = self.round;
+        let page = self.pages[(round % 2) as usize];
         page.write(0, round);
         let rights = [PRESENT | WRITABLE, PRESENT, 0][(round % 3) as usize];
         ROUND.store(round, Ordering::Relaxed);
         RIGHTS.store(rights, Ordering::Relaxed);
-        // Invalidates the page here.
-        memory.set_entry(PAGE, page.address() | rights);
+        let (table, index) = self.memory.leaf(PAGE);
+        table.write(index, page.address() | rights);
+        if round.is_multiple_of(2) {
+            invalidate_page(PAGE);
+        }
         x2apic::send(SHOOT, To::Others);
-        visited += team.others();
-        sleep_until(|| FOLLOWED.load(Ordering::Acquire) == visited);
-        let mapped = rights & PRESENT != 0;
-        let value = if mapped {
-            View::at(PAGE).read(0)
-        } else {
-            round
-        };
-        if value != round {
+        let followed = self.others * round as usize;
+        sleep_until(|| FOLLOWED.load(Ordering::Acquire) == followed);
+        invalidate_page(PAGE);
+        if rights & PRESENT != 0 && View::at(PAGE).read(0) != round {
             WRONG.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Gives each processor an address space of its own, that shares all tables but
+/// the first: nobody else's INVLPG helps then.
+fn part(team: &Team, memory: &mut Memory) {
+    const NOWHERE: u64 = 1 << 41;
+    for root in ROOTS.iter().take(team.count()).skip(1) {
+        root.store(memory.fork(NOWHERE).root(), Ordering::Relaxed);
+    }
+    team.run(|number| {
+        let root = ROOTS[number].load(Ordering::Relaxed);
+        if root != 0 {
+            // SAFETY: the same tables below.
+            unsafe { write_cr3(root) };
+        }
+    });
+}
+
+/// Many of them: in one address space, and in many.
+pub fn check(team: &Team, memory: &mut Memory, digest: &mut Digest) -> bool {
+    let mut shootdown = Shootdown::new(team, memory);
+    (0..ROUNDS / 2).for_each(|_| shootdown.round());
+    part(team, shootdown.memory);
+    (0..ROUNDS / 2).for_each(|_| shootdown.round());
     let others = SEEN.iter().take(team.count()).skip(1);
     others.for_each(|seen| digest.word(seen.load(Ordering::Relaxed)));
     // What the others wrote arrived in both pages.
-    for (page, number) in pages
-        .iter()
-        .flat_map(|page| (1..team.count()).map(move |n| (page, n)))
-    {
-        digest.word(page.read(1 + number as u64));
+    for page in shootdown.pages {
+        for number in 1..team.count() {
+            digest.word(page.read(1 + number as u64));
+        }
     }
+    let visited = team.others() * ROUNDS as usize;
     let wrong = WRONG.load(Ordering::Relaxed);
     println!("{visited} shootdowns, {wrong} wrong");
     wrong == 0
