@@ -178,15 +178,19 @@ mod tests {
     fn the_shadow_mmu_accepts_every_manifests_pools() {
         for shadow in limits().into_iter().chain([Shadow::default()]) {
             for memory in [2 << 20, WINDOW_LIMIT] {
-                let pools = shadow_pools(&shadow.pools(memory, 1)).unwrap();
-                assert_eq!(pools.check(), Ok(()), "{shadow:?}");
+                for vcpus in [1, address_map::MAX_VCPUS as u32] {
+                    let pools = shadow_pools(&shadow.pools(memory, vcpus)).unwrap();
+                    assert_eq!(pools.check(), Ok(()), "{shadow:?}");
+                    let least = vcpus as u16;
+                    assert!(pools.spaces > least && pools.pts >= 18 * least);
+                }
             }
         }
     }
 
     #[test]
     fn metadata_always_fits_its_region() {
-        let largest = limits()[1].pools(WINDOW_LIMIT, 1);
+        let largest = limits()[1].pools(WINDOW_LIMIT, address_map::MAX_VCPUS as u32);
         assert!(metadata_bytes(&largest) <= METADATA_LIMIT);
     }
 

@@ -109,6 +109,26 @@ fn an_image_with_too_many_ranges_is_refused() {
     assert_eq!(refused.records()[0].key, "guest.two.build");
 }
 
+/// A platform that was found in the image, after the manifest's check.
+#[test]
+fn several_vcpus_need_a_place_to_wait() {
+    let several = system(&MANIFEST.replace("rewrite = false", "vcpus = 3"));
+    let mut payloads = [payload(vec![1]), payload(vec![2])];
+    let refused = compile(&several, &programs(), &payloads).unwrap_err();
+    assert_eq!(refused.records()[0].code, "several-vcpus");
+    payloads[1].secondary = Some(VcpuStart {
+        rip: 0x10_0800,
+        ..VcpuStart::default()
+    });
+    let image = compile(&several, &programs(), &payloads).unwrap();
+    let archive = Archive::read(image.as_bytes()).unwrap();
+    let [one, two] = archive.guests else {
+        panic!("two guests")
+    };
+    assert_eq!((one.vcpus, one.secondary.rip), (1, 0));
+    assert_eq!((two.vcpus, two.secondary.rip), (3, 0x10_0800));
+}
+
 #[test]
 fn an_image_that_the_loader_refuses_is_shown_in_the_manifest() {
     let problem = Problem::ComposeImageRefused {
