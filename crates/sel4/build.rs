@@ -69,13 +69,8 @@ fn newest_kernel(directory: &Path) -> Option<PathBuf> {
 
 /// The interface files of one built kernel and when they were written.
 fn abi_below(kernel: &Path) -> Option<(SystemTime, PathBuf)> {
-    [kernel.join("abi"), kernel.to_owned()]
-        .into_iter()
-        .find_map(|directory| {
-            let built = fs::metadata(directory.join("autoconf.h"))
-                .ok()?
-                .modified()
-                .ok()?;
-            Some((built, directory))
-        })
+    [kernel.join("abi"), kernel.to_owned()].into_iter().find_map(|directory| {
+        let built = fs::metadata(directory.join("autoconf.h")).ok()?.modified().ok()?;
+        Some((built, directory))
+    })
 }

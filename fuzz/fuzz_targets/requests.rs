@@ -29,10 +29,7 @@ fn check(desk: &Desk<u8>) {
     assert!(!desk.is_parked() || !desk.has_news(), "parked beside news");
     let mut seen = [false; VCPUS];
     for (vcpu, _) in desk.queued() {
-        assert!(
-            !std::mem::replace(&mut seen[vcpu], true),
-            "two exits of one vCPU"
-        );
+        assert!(!std::mem::replace(&mut seen[vcpu], true), "two exits of one vCPU");
         assert!(desk.waiting(vcpu).is_some(), "an exit of a vCPU that runs");
     }
 }
@@ -56,12 +53,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
                     u64::from(rest[3]) << (rest[4] % 64),
                     u64::from(rest[5]) << (rest[6] % 64) | u64::from(rest[7]),
                 ];
-                request(
-                    &mut desk,
-                    words,
-                    0x100 + u64::from(label % 8),
-                    length.into(),
-                );
+                request(&mut desk, words, 0x100 + u64::from(label % 8), length.into());
             }
         }
         // As the server does after everything that may be news.

@@ -41,19 +41,12 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let (table, slot) = (u64::from(place >> 2) % FRAMES, u64::from(place & 3));
         ram.poke(table << 12 | slot << 3, value);
     }
-    let choice = rest
-        .iter()
-        .fold(0_u16, |sum, byte| sum << 3 ^ u16::from(*byte));
+    let choice = rest.iter().fold(0_u16, |sum, byte| sum << 3 ^ u16::from(*byte));
     for mode in 0..12_u16 {
         let va = address(choice.wrapping_add(mode.wrapping_mul(0x55)));
         let (user, wp) = (mode & 1 != 0, mode & 2 != 0);
         let access = [Access::Read, Access::Write, Access::Execute][usize::from(mode / 4)];
-        let cpu = PagingContext {
-            vcpu: VcpuId::BOOT,
-            root: Gfn::new(1),
-            write_protect: wp,
-            user,
-        };
+        let cpu = PagingContext { vcpu: VcpuId::BOOT, root: Gfn::new(1), write_protect: wp, user };
         let expected = reference::access(&ram, 1 << 12, va, access == Access::Write, user, wp);
         match (walk(&ram, &AllRam, &cpu, Gva::new(va), access), expected) {
             (Ok(walk), Ok((page, _))) => assert_eq!(walk.gfn.get(), page.frame_of(va)),

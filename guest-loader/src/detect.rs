@@ -13,11 +13,7 @@ use crate::{Image, Options, PlacedGuest, Problem, Refusal, pc64, solo5};
 /// A [`Refusal`] if the file is not an ELF64 executable for x86-64.
 pub fn detect(image: &Image<'_>) -> Result<Platform, Refusal> {
     let elf = Elf::parse(image.bytes).map_err(|problem| refuse(image, problem))?;
-    Ok(if solo5::has_notes(&elf) {
-        Platform::Solo5Hvt
-    } else {
-        Platform::Pc64
-    })
+    Ok(if solo5::has_notes(&elf) { Platform::Solo5Hvt } else { Platform::Pc64 })
 }
 
 /// The memory of a guest that names no size: [`crate::DEFAULT_MEMORY`], or
@@ -69,26 +65,16 @@ fn place_bytes(
 }
 
 pub(crate) fn refuse(image: &Image<'_>, problem: Problem) -> Refusal {
-    Refusal {
-        image: image.name.to_owned(),
-        problem,
-    }
+    Refusal { image: image.name.to_owned(), problem }
 }
 
 /// Joins arguments by single spaces, as one command line of at most `maximum`
 /// bytes, the closing NUL not counted.
 pub(crate) fn join_arguments(arguments: &[String], maximum: u64) -> Result<String, Problem> {
-    if let Some(argument) = arguments
-        .iter()
-        .position(|argument| argument.contains('\0'))
-    {
+    if let Some(argument) = arguments.iter().position(|argument| argument.contains('\0')) {
         return Err(Problem::ArgumentNul { argument });
     }
     let line = arguments.join(" ");
     let length = line.len() as u64;
-    if length > maximum {
-        Err(Problem::ArgumentsTooLong { length, maximum })
-    } else {
-        Ok(line)
-    }
+    if length > maximum { Err(Problem::ArgumentsTooLong { length, maximum }) } else { Ok(line) }
 }

@@ -116,30 +116,19 @@ impl<'a> Elf<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Problem> {
         let size = bytes.len() as u64;
         if size > MAX_IMAGE {
-            return Err(Problem::ImageTooLarge {
-                size,
-                limit: MAX_IMAGE,
-            });
+            return Err(Problem::ImageTooLarge { size, limit: MAX_IMAGE });
         }
         let header = read_header(bytes)?;
         let segments = read_segments(bytes, header)?;
-        if segments
-            .iter()
-            .all(|segment| segment.kind != PT_LOAD || segment.memory_size == 0)
-        {
+        if segments.iter().all(|segment| segment.kind != PT_LOAD || segment.memory_size == 0) {
             return Err(Problem::NothingToLoad);
         }
-        Ok(Self {
-            entry: header.entry.get(),
-            segments,
-        })
+        Ok(Self { entry: header.entry.get(), segments })
     }
 
     /// Segments to place in memory: [`PT_LOAD`] with at least one byte.
     pub fn loads(&self) -> impl Iterator<Item = &Segment<'a>> {
-        self.segments
-            .iter()
-            .filter(|segment| segment.kind == PT_LOAD && segment.memory_size > 0)
+        self.segments.iter().filter(|segment| segment.kind == PT_LOAD && segment.memory_size > 0)
     }
 }
 
@@ -150,39 +139,26 @@ fn read_header(bytes: &[u8]) -> Result<&Header, Problem> {
         return Err(Problem::NotElf { magic: *magic });
     }
     let Ok((header, _)) = Header::ref_from_prefix(bytes) else {
-        return Err(Problem::HeaderTruncated {
-            size: bytes.len() as u64,
-        });
+        return Err(Problem::HeaderTruncated { size: bytes.len() as u64 });
     };
     if header.class != CLASS_64 {
-        return Err(Problem::NotElf64 {
-            class: header.class,
-        });
+        return Err(Problem::NotElf64 { class: header.class });
     }
     if header.data != LITTLE_ENDIAN {
         return Err(Problem::NotLittleEndian { data: header.data });
     }
     if header.version.get() != 1 {
-        return Err(Problem::ElfVersion {
-            version: header.version.get(),
-        });
+        return Err(Problem::ElfVersion { version: header.version.get() });
     }
     if header.machine.get() != EM_X86_64 {
-        return Err(Problem::WrongMachine {
-            machine: header.machine.get(),
-        });
+        return Err(Problem::WrongMachine { machine: header.machine.get() });
     }
     if header.object_type.get() != ET_EXEC {
-        return Err(Problem::NotExecutable {
-            object_type: header.object_type.get(),
-        });
+        return Err(Problem::NotExecutable { object_type: header.object_type.get() });
     }
     let sizes = (header.header_size.get(), header.program_entry_size.get());
     if (usize::from(sizes.0), usize::from(sizes.1)) != (HEADER_SIZE, PROGRAM_HEADER_SIZE) {
-        return Err(Problem::HeaderSizes {
-            header: sizes.0,
-            program_header: sizes.1,
-        });
+        return Err(Problem::HeaderSizes { header: sizes.0, program_header: sizes.1 });
     }
     if header.program_count.get() == 0 {
         return Err(Problem::NothingToLoad);
@@ -192,11 +168,7 @@ fn read_header(bytes: &[u8]) -> Result<&Header, Problem> {
 
 fn read_segments<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Segment<'a>>, Problem> {
     let (offset, count) = (header.program_offset.get(), header.program_count.get());
-    let truncated = Problem::ProgramHeadersTruncated {
-        offset,
-        count,
-        size: bytes.len() as u64,
-    };
+    let truncated = Problem::ProgramHeadersTruncated { offset, count, size: bytes.len() as u64 };
     let table =
         slice(bytes, offset, u64::from(count) * PROGRAM_HEADER_SIZE as u64).ok_or(truncated)?;
     let mut segments = Vec::new();
@@ -218,27 +190,15 @@ fn read_segment<'a>(
 ) -> Result<Segment<'a>, Problem> {
     let (offset, file_size) = (entry.offset.get(), entry.file_size.get());
     let memory_size = entry.memory_size.get();
-    let truncated = Problem::SegmentTruncated {
-        segment: index,
-        offset,
-        file_size,
-        size: bytes.len() as u64,
-    };
+    let truncated =
+        Problem::SegmentTruncated { segment: index, offset, file_size, size: bytes.len() as u64 };
     let content = slice(bytes, offset, file_size).ok_or(truncated)?;
     if entry.kind.get() == PT_LOAD && memory_size < file_size {
-        return Err(Problem::SegmentShrinks {
-            segment: index,
-            file_size,
-            memory_size,
-        });
+        return Err(Problem::SegmentShrinks { segment: index, file_size, memory_size });
     }
     for address in [entry.virtual_address.get(), entry.physical_address.get()] {
         if address.checked_add(memory_size).is_none() {
-            return Err(Problem::SegmentWraps {
-                segment: index,
-                address,
-                memory_size,
-            });
+            return Err(Problem::SegmentWraps { segment: index, address, memory_size });
         }
     }
     Ok(Segment {

@@ -34,41 +34,24 @@ pub fn solo5_notes(data: &[u8]) {
         memory_size: data.len() as u64,
         align: 4,
     };
-    let elf = Elf {
-        entry: 0,
-        segments: vec![content],
-    };
-    assert!(
-        notes(&elf).count() <= data.len() / 12,
-        "a note takes twelve bytes at least"
-    );
+    let elf = Elf { entry: 0, segments: vec![content] };
+    assert!(notes(&elf).count() <= data.len() / 12, "a note takes twelve bytes at least");
     let _ = solo5::has_notes(&elf);
     let _ = solo5::version(&elf);
     let _ = solo5::Manifest::read(&elf);
     if let Ok(mut manifest) = solo5::Manifest::parse(data) {
-        assert_eq!(
-            manifest.to_bytes().len(),
-            data.len(),
-            "a manifest keeps its size"
-        );
+        assert_eq!(manifest.to_bytes().len(), data.len(), "a manifest keeps its size");
         let _ = manifest.attach(&[]);
     }
 }
 
 fn all_of_it(bytes: &[u8]) {
-    let image = Image {
-        name: "fuzz",
-        bytes,
-    };
+    let image = Image { name: "fuzz", bytes };
     let Ok(detected) = detect(&image) else { return };
     let _ = default_memory(&image, detected);
     let platforms = [Platform::Solo5Hvt, Platform::Pc64];
     for (platform, rewrite) in platforms.into_iter().flat_map(|p| [(p, false), (p, true)]) {
-        let options = Options {
-            memory_bytes: Some(4 * MIB),
-            rewrite,
-            ..Options::default()
-        };
+        let options = Options { memory_bytes: Some(4 * MIB), rewrite, ..Options::default() };
         match place(&image, platform, &options) {
             Ok(guest) => assert_eq!(guest.violation(), None),
             Err(refusal) => assert!(!refusal.to_string().is_empty()),

@@ -18,10 +18,7 @@ pub struct GuestPages {
 impl GuestPages {
     /// Memory of `size` bytes, all zero.
     pub fn new(size: u64) -> Self {
-        Self {
-            size,
-            pages: BTreeMap::new(),
-        }
+        Self { size, pages: BTreeMap::new() }
     }
 
     /// Size in bytes.
@@ -75,9 +72,7 @@ impl GuestPages {
             let page = self.pages.get(&(address / PAGE_SIZE));
             page.map_or(0, |page| page[(address % PAGE_SIZE) as usize])
         };
-        u64::from_le_bytes(std::array::from_fn(|i| {
-            byte(gpa.get().wrapping_add(i as u64))
-        }))
+        u64::from_le_bytes(std::array::from_fn(|i| byte(gpa.get().wrapping_add(i as u64))))
     }
 
     /// The pages that are not all zero, neighbours joined.
@@ -90,10 +85,7 @@ impl GuestPages {
             let gpa = Gpa::new(number * PAGE_SIZE);
             match loads.last_mut() {
                 Some(last) if last.end() == gpa => last.bytes.extend_from_slice(&page[..]),
-                _ => loads.push(Load {
-                    gpa,
-                    bytes: page.to_vec(),
-                }),
+                _ => loads.push(Load { gpa, bytes: page.to_vec() }),
             }
         }
         loads
@@ -111,10 +103,7 @@ mod tests {
         pages.write(Gpa::new(0x4000), &[0; 4096]).unwrap();
         pages.write(Gpa::new(0x8001), &[9]).unwrap();
         let loads = pages.into_loads();
-        let places: Vec<_> = loads
-            .iter()
-            .map(|load| (load.gpa.get(), load.end().get()))
-            .collect();
+        let places: Vec<_> = loads.iter().map(|load| (load.gpa.get(), load.end().get())).collect();
         assert_eq!(places, [(0x1000, 0x3000), (0x8000, 0x9000)]);
         assert_eq!(loads[0].bytes[0xffe..0x1002], [1, 2, 3, 4]);
     }
@@ -122,9 +111,7 @@ mod tests {
     #[test]
     fn words_cross_pages() {
         let mut pages = GuestPages::new(0x3000);
-        pages
-            .write_u64(Gpa::new(0xffd), 0x1122_3344_5566_7788)
-            .unwrap();
+        pages.write_u64(Gpa::new(0xffd), 0x1122_3344_5566_7788).unwrap();
         assert_eq!(pages.read_u64(Gpa::new(0xffd)), 0x1122_3344_5566_7788);
         assert_eq!(pages.read_u64(Gpa::new(0x2ff8)), 0);
     }
@@ -136,11 +123,7 @@ mod tests {
         let refused = pages.write(Gpa::new(0x1fff), &[1, 2]);
         assert_eq!(
             refused,
-            Err(Problem::OutsideMemory {
-                start: 0x1fff,
-                end: 0x2001,
-                memory: 0x2000
-            })
+            Err(Problem::OutsideMemory { start: 0x1fff, end: 0x2001, memory: 0x2000 })
         );
         assert!(pages.write(Gpa::new(u64::MAX), &[1]).is_err());
     }

@@ -29,10 +29,7 @@ pub fn notes<'a>(elf: &Elf<'a>) -> impl Iterator<Item = Note<'a>> {
     elf.segments
         .iter()
         .filter(|segment| segment.kind == PT_NOTE)
-        .flat_map(|segment| Notes {
-            segment: segment.index,
-            rest: segment.content,
-        })
+        .flat_map(|segment| Notes { segment: segment.index, rest: segment.content })
 }
 
 struct Notes<'a> {
@@ -52,18 +49,11 @@ impl<'a> Iterator for Notes<'a> {
         let descriptor = behind_name.get(..descriptor_size as usize);
         if descriptor.is_some() {
             // The padding of the last descriptor may be missing.
-            self.rest = padded(descriptor_size)
-                .and_then(|size| behind_name.get(size..))
-                .unwrap_or(&[]);
+            self.rest =
+                padded(descriptor_size).and_then(|size| behind_name.get(size..)).unwrap_or(&[]);
         }
         let name = name.strip_suffix(b"\0").unwrap_or(name);
-        Some(Note {
-            segment: self.segment,
-            name,
-            kind,
-            descriptor_size,
-            descriptor,
-        })
+        Some(Note { segment: self.segment, name, kind, descriptor_size, descriptor })
     }
 }
 

@@ -98,61 +98,37 @@ impl PlacedGuest {
     pub fn violation(&self) -> Option<&'static str> {
         let aligned = |gpa: Gpa| gpa.page_offset() == 0;
         let ascending = |ranges: &[(Gpa, Gpa)]| {
-            ranges
-                .iter()
-                .all(|&(start, end)| start < end && end.get() <= self.memory_bytes)
+            ranges.iter().all(|&(start, end)| start < end && end.get() <= self.memory_bytes)
                 && ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0)
         };
-        let loads: Vec<_> = self
-            .loads
-            .iter()
-            .map(|load| (load.gpa, load.end()))
-            .collect();
+        let loads: Vec<_> = self.loads.iter().map(|load| (load.gpa, load.end())).collect();
         let in_loads = |gpa: Gpa| loads.iter().any(|&(start, end)| start <= gpa && gpa < end);
         let rules = [
-            (
-                ascending(&loads),
-                "loads ascend, do not overlap and lie in memory",
-            ),
+            (ascending(&loads), "loads ascend, do not overlap and lie in memory"),
             (
                 ascending(&self.read_only),
                 "read-only ranges ascend, do not overlap and lie in memory",
             ),
             (
-                loads
-                    .iter()
-                    .all(|&(start, end)| aligned(start) && aligned(end)),
+                loads.iter().all(|&(start, end)| aligned(start) && aligned(end)),
                 "loads are whole pages",
             ),
             (
-                self.read_only
-                    .iter()
-                    .all(|&(start, end)| aligned(start) && aligned(end)),
+                self.read_only.iter().all(|&(start, end)| aligned(start) && aligned(end)),
                 "read-only ranges are whole pages",
             ),
             (
-                self.patches
-                    .iter()
-                    .all(|patch| patch.gpa.get() % 8 == 0 && in_loads(patch.gpa)),
+                self.patches.iter().all(|patch| patch.gpa.get() % 8 == 0 && in_loads(patch.gpa)),
                 "patches are aligned words inside loads",
             ),
+            (Rewrite::is_table(&self.rewrites), "rewritten instructions ascend and have lengths"),
+            (self.start.rip < self.memory_bytes, "the first instruction lies in memory"),
             (
-                Rewrite::is_table(&self.rewrites),
-                "rewritten instructions ascend and have lengths",
-            ),
-            (
-                self.start.rip < self.memory_bytes,
-                "the first instruction lies in memory",
-            ),
-            (
-                self.secondary
-                    .is_none_or(|start| in_loads(Gpa::new(start.rip))),
+                self.secondary.is_none_or(|start| in_loads(Gpa::new(start.rip))),
                 "other vCPUs wait in what is loaded",
             ),
         ];
-        rules
-            .into_iter()
-            .find_map(|(kept, rule)| if kept { None } else { Some(rule) })
+        rules.into_iter().find_map(|(kept, rule)| if kept { None } else { Some(rule) })
     }
 }
 

@@ -13,13 +13,7 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}\n  fix: {}",
-            self.image,
-            self.problem,
-            self.problem.advice()
-        )
+        write!(f, "{}: {}\n  fix: {}", self.image, self.problem, self.problem.advice())
     }
 }
 
@@ -51,89 +45,41 @@ pub enum Problem {
     /// The program headers reach past the end of the file.
     ProgramHeadersTruncated { offset: u64, count: u16, size: u64 },
     /// A segment's content reaches past the end of the file.
-    SegmentTruncated {
-        segment: usize,
-        offset: u64,
-        file_size: u64,
-        size: u64,
-    },
+    SegmentTruncated { segment: usize, offset: u64, file_size: u64, size: u64 },
     /// `p_memsz` is less than `p_filesz`.
-    SegmentShrinks {
-        segment: usize,
-        file_size: u64,
-        memory_size: u64,
-    },
+    SegmentShrinks { segment: usize, file_size: u64, memory_size: u64 },
     /// A segment's addresses pass 2^64.
-    SegmentWraps {
-        segment: usize,
-        address: u64,
-        memory_size: u64,
-    },
+    SegmentWraps { segment: usize, address: u64, memory_size: u64 },
     /// There is no loadable segment with content.
     NothingToLoad,
     /// `p_align` is not a power of two.
     SegmentAlignment { segment: usize, align: u64 },
     /// Start or end of a segment is not at a page boundary after `p_align` rounding.
-    SegmentNotPageAligned {
-        segment: usize,
-        start: u64,
-        end: u64,
-    },
+    SegmentNotPageAligned { segment: usize, start: u64, end: u64 },
     /// Loadable segments are not in ascending order.
-    SegmentsUnordered {
-        segment: usize,
-        address: u64,
-        previous: u64,
-    },
+    SegmentsUnordered { segment: usize, address: u64, previous: u64 },
     /// Two segments claim the same memory.
-    SegmentsOverlap {
-        first: usize,
-        second: usize,
-        address: u64,
-    },
+    SegmentsOverlap { first: usize, second: usize, address: u64 },
     /// A segment lies below the lowest address that the platform leaves to images.
-    SegmentTooLow {
-        segment: usize,
-        address: u64,
-        minimum: u64,
-    },
+    SegmentTooLow { segment: usize, address: u64, minimum: u64 },
     /// A segment is linked in the upper canonical half, or in neither.
     UpperHalf { segment: usize, address: u64 },
     /// A segment asks for both writing and executing.
-    WritableAndExecutable {
-        segment: usize,
-        start: u64,
-        end: u64,
-    },
+    WritableAndExecutable { segment: usize, start: u64, end: u64 },
     /// A segment ends behind the guest's memory.
-    SegmentOutsideMemory {
-        segment: usize,
-        start: u64,
-        end: u64,
-        memory: u64,
-    },
+    SegmentOutsideMemory { segment: usize, start: u64, end: u64, memory: u64 },
     /// The entry point is in no segment.
     EntryOutside { entry: u64 },
     /// Something the loader itself places does not fit into the guest's memory.
     OutsideMemory { start: u64, end: u64, memory: u64 },
     /// The memory size is none that the platform can have.
-    MemorySize {
-        memory: u64,
-        minimum: u64,
-        maximum: u64,
-    },
+    MemorySize { memory: u64, minimum: u64, maximum: u64 },
     /// The arguments are longer than the platform passes on.
     ArgumentsTooLong { length: u64, maximum: u64 },
     /// An argument has a NUL byte, which would end the command line.
     ArgumentNul { argument: usize },
     /// A Solo5 note's sizes do not fit.
-    NoteSize {
-        segment: usize,
-        note: &'static str,
-        size: u32,
-        minimum: u32,
-        maximum: u32,
-    },
+    NoteSize { segment: usize, note: &'static str, size: u32, minimum: u32, maximum: u32 },
     /// There is no `ABI1` note.
     NoAbiNote,
     /// The image is for another Solo5 target.
@@ -221,10 +167,7 @@ impl fmt::Display for Problem {
                 )
             }
             P::HeaderTruncated { size } => {
-                write!(
-                    f,
-                    "the file is truncated: it has {size} bytes, an ELF header alone has 64"
-                )
+                write!(f, "the file is truncated: it has {size} bytes, an ELF header alone has 64")
             }
             P::NotElf { magic } => write!(
                 f,
@@ -238,62 +181,36 @@ impl fmt::Display for Problem {
                 write!(f, "unknown ELF class {class} (byte 4); 64-bit files have 2")
             }
             P::NotLittleEndian { data } => {
-                write!(
-                    f,
-                    "ELF data encoding {data} (byte 5) is not little endian (1)"
-                )
+                write!(f, "ELF data encoding {data} (byte 5) is not little endian (1)")
             }
             P::ElfVersion { version } => write!(f, "unknown ELF version {version} (offset 20)"),
             P::WrongMachine { machine } => {
-                write!(
-                    f,
-                    "built for ELF machine {machine} (offset 18), not for x86-64 (62)"
-                )
+                write!(f, "built for ELF machine {machine} (offset 18), not for x86-64 (62)")
             }
             P::NotExecutable { object_type } => write!(
                 f,
                 "the file is {} (ELF type {object_type} at offset 16), not an executable at fixed addresses (2)",
                 object_type_name(*object_type)
             ),
-            P::HeaderSizes {
-                header,
-                program_header,
-            } => write!(
+            P::HeaderSizes { header, program_header } => write!(
                 f,
                 "the ELF header says it has {header} bytes (offset 52) and program headers {program_header} \
                  (offset 54); ELF64 has 64 and 56"
             ),
-            P::ProgramHeadersTruncated {
-                offset,
-                count,
-                size,
-            } => write!(
+            P::ProgramHeadersTruncated { offset, count, size } => write!(
                 f,
                 "the file is truncated: {count} program headers at offset {offset:#x} do not fit into {size} bytes"
             ),
-            P::SegmentTruncated {
-                segment,
-                offset,
-                file_size,
-                size,
-            } => write!(
+            P::SegmentTruncated { segment, offset, file_size, size } => write!(
                 f,
                 "the file is truncated: segment {segment} has {file_size:#x} bytes at offset {offset:#x}, \
                  the file ends at {size:#x}"
             ),
-            P::SegmentShrinks {
-                segment,
-                file_size,
-                memory_size,
-            } => write!(
+            P::SegmentShrinks { segment, file_size, memory_size } => write!(
                 f,
                 "segment {segment} has {file_size:#x} bytes in the file and only {memory_size:#x} in memory"
             ),
-            P::SegmentWraps {
-                segment,
-                address,
-                memory_size,
-            } => {
+            P::SegmentWraps { segment, address, memory_size } => {
                 write!(
                     f,
                     "segment {segment} at {address:#x} with {memory_size:#x} bytes passes the end of all addresses"
@@ -301,39 +218,20 @@ impl fmt::Display for Problem {
             }
             P::NothingToLoad => write!(f, "the file has no loadable segment"),
             P::SegmentAlignment { segment, align } => {
-                write!(
-                    f,
-                    "segment {segment} has alignment {align:#x}, which is not a power of two"
-                )
+                write!(f, "segment {segment} has alignment {align:#x}, which is not a power of two")
             }
-            P::SegmentNotPageAligned {
-                segment,
-                start,
-                end,
-            } => write!(
+            P::SegmentNotPageAligned { segment, start, end } => write!(
                 f,
                 "segment {segment} at {start:#x}-{end:#x} does not begin and end at page boundaries (4096)"
             ),
-            P::SegmentsUnordered {
-                segment,
-                address,
-                previous,
-            } => write!(
+            P::SegmentsUnordered { segment, address, previous } => write!(
                 f,
                 "segment {segment} at {address:#x} follows one at {previous:#x}; loadable segments must ascend"
             ),
-            P::SegmentsOverlap {
-                first,
-                second,
-                address,
-            } => {
+            P::SegmentsOverlap { first, second, address } => {
                 write!(f, "segments {first} and {second} overlap at {address:#x}")
             }
-            P::SegmentTooLow {
-                segment,
-                address,
-                minimum,
-            } => write!(
+            P::SegmentTooLow { segment, address, minimum } => write!(
                 f,
                 "segment {segment} at {address:#x} lies below {minimum:#x}, where the platform's own tables are"
             ),
@@ -341,22 +239,13 @@ impl fmt::Display for Problem {
                 f,
                 "segment {segment} is linked at {address:#x}, outside the lower canonical half (below 0x800000000000)"
             ),
-            P::WritableAndExecutable {
-                segment,
-                start,
-                end,
-            } => {
+            P::WritableAndExecutable { segment, start, end } => {
                 write!(
                     f,
                     "segment {segment} at {start:#x}-{end:#x} is both writable and executable"
                 )
             }
-            P::SegmentOutsideMemory {
-                segment,
-                start,
-                end,
-                memory,
-            } => write!(
+            P::SegmentOutsideMemory { segment, start, end, memory } => write!(
                 f,
                 "the guest is larger than its memory: segment {segment} at {start:#x} ends at {end:#x}, \
                  memory ends at {memory:#x} ({})",
@@ -372,11 +261,7 @@ impl fmt::Display for Problem {
                     mib(*memory)
                 )
             }
-            P::MemorySize {
-                memory,
-                minimum,
-                maximum,
-            } => write!(
+            P::MemorySize { memory, minimum, maximum } => write!(
                 f,
                 "guest memory of {} is not possible: this image takes {} to {}, in steps of 2 MiB",
                 mib(*memory),
@@ -395,38 +280,23 @@ impl fmt::Display for Problem {
                     "argument {argument} contains a NUL byte, which would end the command line"
                 )
             }
-            P::NoteSize {
-                segment,
-                note,
-                size,
-                minimum,
-                maximum,
-            } => write!(
+            P::NoteSize { segment, note, size, minimum, maximum } => write!(
                 f,
                 "Solo5 {note} note does not fall within valid size: {size} bytes in segment {segment}, \
                  {minimum} to {maximum} are valid"
             ),
-            P::NoAbiNote => write!(
-                f,
-                "No Solo5 ABI information found in executable (note ABI1)"
-            ),
+            P::NoAbiNote => write!(f, "No Solo5 ABI information found in executable (note ABI1)"),
             P::WrongTarget { target } => write!(
                 f,
                 "Executable is not for the solo5-hvt target, but for target {target} ({})",
                 target_name(*target)
             ),
             P::WrongAbiVersion { version } => {
-                write!(
-                    f,
-                    "Executable requests unsupported ABI version {version}; hvt has 1 and 2"
-                )
+                write!(f, "Executable requests unsupported ABI version {version}; hvt has 1 and 2")
             }
             P::NoManifest => write!(f, "No Solo5 manifest found in executable (note MFT1)"),
             P::ManifestVersion { version } => {
-                write!(
-                    f,
-                    "Solo5 manifest is invalid: version {version}, only 1 is known"
-                )
+                write!(f, "Solo5 manifest is invalid: version {version}, only 1 is known")
             }
             P::ManifestEntries { entries, maximum } => {
                 write!(
@@ -443,29 +313,16 @@ impl fmt::Display for Problem {
                 "Solo5 manifest is invalid: entry 0 is of type {kind:#x} or has a name, not the nameless reserved one"
             ),
             P::ManifestName { entry } => {
-                write!(
-                    f,
-                    "Solo5 manifest is invalid: the name of entry {entry} has no end"
-                )
+                write!(f, "Solo5 manifest is invalid: the name of entry {entry} has no end")
             }
             P::ManifestAttached { entry } => {
-                write!(
-                    f,
-                    "Solo5 manifest is invalid: entry {entry} claims to be attached already"
-                )
+                write!(f, "Solo5 manifest is invalid: entry {entry} claims to be attached already")
             }
             P::ManifestKind { entry, kind } => {
-                write!(
-                    f,
-                    "Solo5 manifest is invalid: entry {entry} is of unknown type {kind:#x}"
-                )
+                write!(f, "Solo5 manifest is invalid: entry {entry} is of unknown type {kind:#x}")
             }
             P::DevicesNotAttached { devices } => {
-                write!(
-                    f,
-                    "All declared devices must be attached; missing: {}",
-                    devices.join(", ")
-                )
+                write!(f, "All declared devices must be attached; missing: {}", devices.join(", "))
             }
             P::DeviceNotDeclared { device } => {
                 write!(
@@ -475,10 +332,7 @@ impl fmt::Display for Problem {
             }
             P::DevicesUnsupported => write!(f, "this platform takes no devices of the Solo5 kind"),
             P::SectionTable { error } => {
-                write!(
-                    f,
-                    "sections and symbols cannot be read, which rewriting needs: {error}"
-                )
+                write!(f, "sections and symbols cannot be read, which rewriting needs: {error}")
             }
             P::CodeOverlaps { address } => {
                 write!(f, "two sections of code overlap at {address:#x}")

@@ -58,11 +58,7 @@ pub const OBJECT: u8 = 0x11;
 impl ElfWriter {
     /// A file without segments.
     pub fn new(entry: u64) -> Self {
-        Self {
-            entry,
-            segments: Vec::new(),
-            symbols: Vec::new(),
-        }
+        Self { entry, segments: Vec::new(), symbols: Vec::new() }
     }
 
     fn segment(
@@ -117,11 +113,7 @@ impl ElfWriter {
 
     /// Adds a symbol; `info` is [`FUNCTION`], [`LABEL`] or [`OBJECT`].
     pub fn symbol(mut self, info: u8, address: u64, size: u64) -> Self {
-        self.symbols.push(Symbol {
-            info,
-            address,
-            size,
-        });
+        self.symbols.push(Symbol { info, address, size });
         self
     }
 
@@ -150,14 +142,9 @@ impl ElfWriter {
             file.extend_from_slice(&segment.kind.to_le_bytes());
             file.extend_from_slice(&segment.flags.to_le_bytes());
             let (address, physical) = (segment.address, segment.physical);
-            for word in [
-                offset,
-                address,
-                physical,
-                segment.file_size,
-                segment.memory_size,
-                segment.align,
-            ] {
+            for word in
+                [offset, address, physical, segment.file_size, segment.memory_size, segment.align]
+            {
                 file.extend_from_slice(&word.to_le_bytes());
             }
             offset += segment.content.len() as u64;
@@ -208,19 +195,7 @@ impl ElfWriter {
         file[58..60].copy_from_slice(&64_u16.to_le_bytes());
         file[60..62].copy_from_slice(&(headers.len() as u16).to_le_bytes());
         file[62..64].copy_from_slice(&(loads as u16 + 2).to_le_bytes());
-        for [
-            name,
-            kind,
-            flags,
-            address,
-            offset,
-            size,
-            link,
-            info,
-            align,
-            entry,
-        ] in headers
-        {
+        for [name, kind, flags, address, offset, size, link, info, align, entry] in headers {
             for (value, bytes) in [
                 (name, 4),
                 (kind, 4),
@@ -262,10 +237,7 @@ pub fn note(name: &[u8], kind: u32, descriptor: &[u8]) -> Vec<u8> {
 
 /// An `ABI1` descriptor.
 pub fn abi(target: u32, version: u32) -> Vec<u8> {
-    [target, version, 0, 0]
-        .into_iter()
-        .flat_map(u32::to_le_bytes)
-        .collect()
+    [target, version, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
 /// One manifest entry.
@@ -281,9 +253,7 @@ pub fn manifest(version: u32, count: u32, entries: &[[u8; 104]]) -> Vec<u8> {
     let mut bytes = vec![0; 4];
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&count.to_le_bytes());
-    entries
-        .iter()
-        .for_each(|entry| bytes.extend_from_slice(entry));
+    entries.iter().for_each(|entry| bytes.extend_from_slice(entry));
     bytes
 }
 
@@ -308,9 +278,7 @@ pub fn solo5(version: u32, devices: &[(&[u8], u32)]) -> ElfWriter {
 
 /// A pc64 image.
 pub fn pc64() -> ElfWriter {
-    ElfWriter::new(0x20_0010)
-        .code(0x20_0000)
-        .data(0x20_1000, 0x5000)
+    ElfWriter::new(0x20_0010).code(0x20_0000).data(0x20_1000, 0x5000)
 }
 
 /// A small Solo5 image without devices, its notes right behind the headers.

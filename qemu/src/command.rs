@@ -13,9 +13,7 @@ pub struct CommandLine {
 impl CommandLine {
     /// The program alone.
     pub fn new(program: impl AsRef<OsStr>) -> CommandLine {
-        CommandLine {
-            words: vec![program.as_ref().to_owned()],
-        }
+        CommandLine { words: vec![program.as_ref().to_owned()] }
     }
 
     /// Appends arguments.
@@ -23,8 +21,7 @@ impl CommandLine {
     where
         I::Item: AsRef<OsStr>,
     {
-        self.words
-            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
     }
 
     /// The command, ready to start.
@@ -69,10 +66,7 @@ mod tests {
     fn what_is_shown_is_what_runs() {
         let mut line = CommandLine::new("printf");
         line.args(["%s|", "two words", "it's"]);
-        let shown = Command::new("sh")
-            .args(["-c", &line.to_string()])
-            .output()
-            .unwrap();
+        let shown = Command::new("sh").args(["-c", &line.to_string()]).output().unwrap();
         assert_eq!(shown.stdout, line.command().output().unwrap().stdout);
         assert_eq!(shown.stdout, b"two words|it's|");
     }

@@ -32,18 +32,12 @@ impl fmt::Display for Error {
                 "there is no machine {name:?}; qemu/machines/ has: {}",
                 crate::Profile::names().join(", ")
             ),
-            Error::NotInstalled {
-                program,
-                debian_package,
-            } => write!(
+            Error::NotInstalled { program, debian_package } => write!(
                 f,
                 "{program} is not installed: `apt-get install {debian_package}` (Debian) brings it"
             ),
             Error::Start { command, source } => {
-                write!(
-                    f,
-                    "cannot start QEMU: {source}. The command was:\n  {command}"
-                )
+                write!(f, "cannot start QEMU: {source}. The command was:\n  {command}")
             }
         }
     }

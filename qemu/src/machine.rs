@@ -69,10 +69,7 @@ impl Machine {
         if let Some(cpu) = self.cpu.as_ref().or(self.profile.cpu.as_ref()) {
             line.args(["-cpu", cpu]);
         }
-        line.args([
-            "-m".to_owned(),
-            format!("{}M", self.memory_bytes.div_ceil(1 << 20)),
-        ]);
+        line.args(["-m".to_owned(), format!("{}M", self.memory_bytes.div_ceil(1 << 20))]);
         if self.timing == Timing::InstructionCount {
             line.args(["-icount", "shift=0,sleep=off"]);
         }
@@ -89,11 +86,7 @@ impl Machine {
 impl Boot {
     fn add_to(&self, line: &mut CommandLine) {
         match self {
-            Boot::Kernel {
-                kernel,
-                module,
-                arguments,
-            } => {
+            Boot::Kernel { kernel, module, arguments } => {
                 line.args(["-kernel".as_ref(), kernel.as_os_str()]);
                 if let Some(module) = module {
                     line.args(["-initrd".as_ref(), module.as_os_str()]);
@@ -145,31 +138,18 @@ mod tests {
 
     #[test]
     fn the_profiles_processor_is_the_default() {
-        let text = Machine {
-            cpu: None,
-            profile: Profile::named("bare").unwrap(),
-            ..machine()
-        }
-        .command_line()
-        .to_string();
-        assert!(
-            text.contains(" -cpu qemu64,-nx ") && !text.contains("+umip"),
-            "{text}"
-        );
+        let text = Machine { cpu: None, profile: Profile::named("bare").unwrap(), ..machine() }
+            .command_line()
+            .to_string();
+        assert!(text.contains(" -cpu qemu64,-nx ") && !text.contains("+umip"), "{text}");
     }
 
     #[test]
     fn an_iso_boots_from_the_cd() {
-        let machine = Machine {
-            boot: Boot::Iso("u.iso".into()),
-            timing: Timing::RealTime,
-            ..machine()
-        };
+        let machine =
+            Machine { boot: Boot::Iso("u.iso".into()), timing: Timing::RealTime, ..machine() };
         let text = machine.replay_command().to_string();
         assert!(text.contains("-cdrom u.iso -boot d"), "{text}");
-        assert!(
-            !text.contains("-icount") && text.contains("stdio,id=com1"),
-            "{text}"
-        );
+        assert!(!text.contains("-icount") && text.contains("stdio,id=com1"), "{text}");
     }
 }

@@ -5,10 +5,8 @@ use serde::Deserialize;
 use crate::error::Error;
 
 /// The data files, built into the program.
-const FILES: [(&str, &str); 2] = [
-    ("pc", include_str!("../machines/pc.toml")),
-    ("bare", include_str!("../machines/bare.toml")),
-];
+const FILES: [(&str, &str); 2] =
+    [("pc", include_str!("../machines/pc.toml")), ("bare", include_str!("../machines/bare.toml"))];
 
 /// A kind of machine.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -38,10 +36,7 @@ impl Profile {
     /// [`Error::UnknownProfile`].
     pub fn named(name: &str) -> Result<Profile, Error> {
         let unknown = || Error::UnknownProfile(name.to_owned());
-        let (_, text) = FILES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .ok_or_else(unknown)?;
+        let (_, text) = FILES.iter().find(|(known, _)| *known == name).ok_or_else(unknown)?;
         Ok(toml::from_str(text).expect("profiles are checked by a test"))
     }
 
@@ -66,9 +61,6 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let message = Profile::named("vax").unwrap_err().to_string();
-        assert!(
-            message.contains("\"vax\"") && message.contains("pc, bare"),
-            "{message}"
-        );
+        assert!(message.contains("\"vax\"") && message.contains("pc, bare"), "{message}");
     }
 }

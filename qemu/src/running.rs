@@ -90,10 +90,7 @@ impl Running {
                 program: machine.profile.program.clone(),
                 debian_package: machine.profile.debian_package.clone(),
             },
-            _ => Error::Start {
-                command: line.to_string(),
-                source,
-            },
+            _ => Error::Start { command: line.to_string(), source },
         };
         let (ports, ends) = serial_ports(machine.profile.serial_ports).map_err(refused)?;
         let mut command = line.command();
@@ -117,9 +114,7 @@ impl Running {
             ended: false,
         };
         for (port, name) in ports.into_iter().zip([Port::Com1, Port::Com2]) {
-            running.read(port, sender.clone(), move |bytes| {
-                Chunk::Serial(name, bytes)
-            });
+            running.read(port, sender.clone(), move |bytes| Chunk::Serial(name, bytes));
         }
         if let Some(stderr) = stderr {
             running.read(stderr, sender, Chunk::Message);
@@ -198,16 +193,9 @@ fn serial_ports(count: usize) -> io::Result<(Vec<UnixStream>, Vec<OwnedFd>)> {
 
 /// `messages` without the lines that end in a harmless one.
 fn telling(messages: &str, harmless: &[String]) -> String {
-    let tells = |line: &&str| {
-        !harmless
-            .iter()
-            .any(|known| line.trim_end().ends_with(known.as_str()))
-    };
-    messages
-        .lines()
-        .filter(tells)
-        .map(|line| format!("{line}\n"))
-        .collect()
+    let tells =
+        |line: &&str| !harmless.iter().any(|known| line.trim_end().ends_with(known.as_str()));
+    messages.lines().filter(tells).map(|line| format!("{line}\n")).collect()
 }
 
 #[cfg(test)]
@@ -217,10 +205,7 @@ mod tests {
     #[test]
     fn harmless_messages_are_left_out() {
         let harmless = ["we don't".to_owned()];
-        assert_eq!(
-            telling("qemu: VBE. we don't\nqemu: no disk\n", &harmless),
-            "qemu: no disk\n"
-        );
+        assert_eq!(telling("qemu: VBE. we don't\nqemu: no disk\n", &harmless), "qemu: no disk\n");
         assert_eq!(telling("we don't know\n", &harmless), "we don't know\n");
         assert_eq!(telling("", &harmless), "");
     }

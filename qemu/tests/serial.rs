@@ -63,18 +63,11 @@ fn collect(
 
 #[test]
 fn ports_arrive_apart_and_kill_ends_the_machine() {
-    let image = boot_sector(
-        "ports",
-        &[out(0x3f8, b'A'), out(0x2f8, b'{'), out(0x3f8, 0xff)],
-    );
+    let image = boot_sector("ports", &[out(0x3f8, b'A'), out(0x2f8, b'{'), out(0x3f8, 0xff)]);
     let mut running = start("pc", &image);
-    let (com1, com2, ended) = collect(&mut running, |com1, com2| {
-        com1.len() == 2 && com2.len() == 1
-    });
-    assert_eq!(
-        (com1.as_slice(), com2.as_slice(), ended),
-        (&b"A\xff"[..], &b"{"[..], None)
-    );
+    let (com1, com2, ended) =
+        collect(&mut running, |com1, com2| com1.len() == 2 && com2.len() == 1);
+    assert_eq!((com1.as_slice(), com2.as_slice(), ended), (&b"A\xff"[..], &b"{"[..], None));
     running.kill();
     let (_, _, status) = collect(&mut running, |_, _| false);
     assert_eq!(status, None, "a killed QEMU has no exit status");

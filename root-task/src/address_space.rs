@@ -46,9 +46,7 @@ impl AddressSpace {
 
     /// The root task's own.
     pub fn own() -> Self {
-        Self {
-            root: init_thread::slot::VSPACE,
-        }
+        Self { root: init_thread::slot::VSPACE }
     }
 
     /// Maps `frame` at `address`, with whatever tables that takes.

@@ -56,14 +56,8 @@ fn start(boot_info: &BootInfoPtr) -> Result<core::convert::Infallible, BuildErro
     let supervisor: cap::Endpoint = stores.make(&ObjectBlueprint::Endpoint)?.cast();
     let spare = sel4::CPtr::from_bits(stores.cspace.take(1)?);
     let tsc_hz = frequency::tsc_hz(boot_info.tsc_frequency_mhz().unwrap_or(1000));
-    let mut workshop = Workshop {
-        archive,
-        stores,
-        scratch: Scratch::claim(),
-        supervisor,
-        tsc_hz,
-        spare,
-    };
+    let mut workshop =
+        Workshop { archive, stores, scratch: Scratch::claim(), supervisor, tsc_hz, spare };
     let drivers = Drivers::build(&mut workshop)?;
     let tick = tick(&mut workshop, &drivers)?;
     let voice = start_drivers(&drivers, archive.guests.len())?;

@@ -27,11 +27,7 @@ impl fmt::Display for Reason<'_> {
                 write!(f, "made the unknown system call {:#x}", fault.syscall)
             }
             Fault::UserException(fault) => {
-                write!(
-                    f,
-                    "raised exception {} (code {:#x})",
-                    fault.number, fault.code
-                )
+                write!(f, "raised exception {} (code {:#x})", fault.number, fault.code)
             }
             Fault::VmFault(fault) => {
                 let kind = if fault.addr == fault.ip {
@@ -94,13 +90,7 @@ pub fn report(
     for (depth, address) in backtrace.iter().enumerate() {
         voice.line(format_args!("  #{depth} {address:#x}"));
     }
-    record(
-        voice,
-        (name, guest),
-        &Reason(fault, process),
-        &registers,
-        &backtrace,
-    );
+    record(voice, (name, guest), &Reason(fault, process), &registers, &backtrace);
 }
 
 fn record(
@@ -143,10 +133,7 @@ fn backtrace(
         let Some(next) = read(workshop, process, frame) else {
             break;
         };
-        let Some(address) = frame
-            .checked_add(8)
-            .and_then(|at| read(workshop, process, at))
-        else {
+        let Some(address) = frame.checked_add(8).and_then(|at| read(workshop, process, at)) else {
             break;
         };
         if address == 0 {
@@ -167,10 +154,6 @@ fn read(workshop: &mut Workshop<'_>, process: &Process, address: u64) -> Option<
     let offset = address as usize % crate::scratch::FRAME_BYTES;
     let frame = process.stack_frame(address)?;
     workshop.peek(frame, |bytes| {
-        bytes
-            .get(offset..offset + 8)?
-            .try_into()
-            .ok()
-            .map(u64::from_le_bytes)
+        bytes.get(offset..offset + 8)?.try_into().ok().map(u64::from_le_bytes)
     })?
 }

@@ -44,19 +44,12 @@ impl CSpace {
             end: empty.end as u64,
             first_level: cap::CNode::from_bits(0),
         };
-        let first_level = this.make(
-            &ObjectBlueprint::CNode {
-                size_bits: FIRST_LEVEL_BITS as usize,
-            },
-            memory,
-        )?;
+        let first_level =
+            this.make(&ObjectBlueprint::CNode { size_bits: FIRST_LEVEL_BITS as usize }, memory)?;
         this.first_level = first_level.cast();
         let guard = (64 - FIRST_LEVEL_BITS - INITIAL_BITS) as usize;
         this.first_level_entry(0)
-            .mint_cnode(
-                &Self::slot(init_thread::slot::CNODE.cptr()),
-                CNodeCapData::skip(guard),
-            )
+            .mint_cnode(&Self::slot(init_thread::slot::CNODE.cptr()), CNodeCapData::skip(guard))
             .named("mint of the initial CNode")?;
         init_thread::slot::TCB
             .tcb_set_space(
@@ -70,8 +63,7 @@ impl CSpace {
     }
 
     fn first_level_entry(&self, index: u64) -> AbsoluteCPtr {
-        self.first_level
-            .absolute_cptr_from_bits_with_depth(index, FIRST_LEVEL_BITS as usize)
+        self.first_level.absolute_cptr_from_bits_with_depth(index, FIRST_LEVEL_BITS as usize)
     }
 
     /// A slot of the initial CNode, as a place.

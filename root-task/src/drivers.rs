@@ -103,21 +103,11 @@ impl Drivers {
     ) -> Result<(), BuildError> {
         let notification: cap::Notification =
             workshop.stores.make(&ObjectBlueprint::Notification)?.cast();
-        server
-            .tcb_bind_notification(notification)
-            .named("binding of a notification")?;
+        server.tcb_bind_notification(notification).named("binding of a notification")?;
         self.client(workshop, number, notification)?;
         workshop
-            .place(
-                self.console_cnode,
-                driver::RADIX,
-                driver::CLIENTS + number as u64,
-            )
-            .mint(
-                &CSpace::slot(notification.cptr()),
-                CapRights::write_only(),
-                badge::INPUT,
-            )
+            .place(self.console_cnode, driver::RADIX, driver::CLIENTS + number as u64)
+            .mint(&CSpace::slot(notification.cptr()), CapRights::write_only(), badge::INPUT)
             .named("mint of a notification for the console")
     }
 
@@ -132,16 +122,8 @@ impl Drivers {
         notification: cap::Notification,
     ) -> Result<(), BuildError> {
         workshop
-            .place(
-                self.timer_cnode,
-                driver::RADIX,
-                driver::CLIENTS + number as u64,
-            )
-            .mint(
-                &CSpace::slot(notification.cptr()),
-                CapRights::write_only(),
-                badge::NOTIFICATION,
-            )
+            .place(self.timer_cnode, driver::RADIX, driver::CLIENTS + number as u64)
+            .mint(&CSpace::slot(notification.cptr()), CapRights::write_only(), badge::NOTIFICATION)
             .named("mint of a notification for the timer")
     }
 }
@@ -211,16 +193,9 @@ fn interrupt(
         .named("handler of a driver's interrupt")?;
     let notification: cap::Notification =
         workshop.stores.make(&ObjectBlueprint::Notification)?.cast();
-    process
-        .tcb
-        .tcb_bind_notification(notification)
-        .named("binding of a notification")?;
+    process.tcb.tcb_bind_notification(notification).named("binding of a notification")?;
     workshop
         .place(cnode, driver::RADIX, process::NOTIFICATION)
-        .mint(
-            &CSpace::slot(notification.cptr()),
-            CapRights::write_only(),
-            badge::IRQ,
-        )
+        .mint(&CSpace::slot(notification.cptr()), CapRights::write_only(), badge::IRQ)
         .named("mint of a notification")
 }

@@ -87,9 +87,5 @@ fn once(ports: cap::IOPort) -> Result<Look> {
     let width = ticks() - before;
     let low = ports.ioport_in8(CHANNEL_2)?;
     let high = ports.ioport_in8(CHANNEL_2)?;
-    Ok(Look {
-        tick: before + width / 2,
-        width,
-        count: u16::from_le_bytes([low, high]),
-    })
+    Ok(Look { tick: before + width / 2, width, count: u16::from_le_bytes([low, high]) })
 }

@@ -66,32 +66,16 @@ pub fn build(
     let radix = slots.radix();
     let cnode = workshop.cnode(radix)?;
     workshop.stores.cspace.attach(index, cnode, radix)?;
-    let mut site = Site {
-        workshop,
-        index,
-        guest,
-        slots,
-        cnode,
-        radix,
-    };
+    let mut site = Site { workshop, index, guest, slots, cnode, radix };
     site.objects()?;
-    let server_endpoint = site
-        .workshop
-        .stores
-        .make(&ObjectBlueprint::Endpoint)?
-        .cast();
+    let server_endpoint = site.workshop.stores.make(&ObjectBlueprint::Endpoint)?.cast();
     let server = site.server(server_endpoint)?;
     let trace = site.trace(server.address_space)?;
     site.memory(server.address_space)?;
     let vmm = site.vmm(&server, server_endpoint, drivers)?;
     site.bounce(server.address_space, vmm.address_space)?;
     let vcpus = site.vcpus(server.address_space, server_endpoint)?;
-    Ok(Built {
-        server,
-        vmm,
-        trace,
-        vcpus,
-    })
+    Ok(Built { server, vmm, trace, vcpus })
 }
 
 /// What the host has checked already, checked again: it shapes loops here.
@@ -109,9 +93,7 @@ fn check(guest: &Guest) -> Result<(), BuildError> {
         return Err(BuildError::Archive("a guest's trace is too large"));
     }
     if !GUEST_PRIORITIES.contains(&guest.priority) {
-        return Err(BuildError::Archive(
-            "a guest has a priority that is not a guest's",
-        ));
+        return Err(BuildError::Archive("a guest has a priority that is not a guest's"));
     }
     if guest.vcpus == 0 || guest.vcpus as usize > address_map::MAX_VCPUS {
         return Err(BuildError::Archive("a guest has no vCPU, or too many"));
@@ -130,10 +112,7 @@ impl Site<'_, '_> {
 
     fn fill(&mut self, slots: Slots, blueprint: ObjectBlueprint) -> Result<(), BuildError> {
         let into = self.server_cnode();
-        self.workshop
-            .stores
-            .memory
-            .make(&blueprint, &into, slots.first, slots.count)
+        self.workshop.stores.memory.make(&blueprint, &into, slots.first, slots.count)
     }
 
     /// Paging objects, frames and their copies, in the server's CNode.
@@ -151,10 +130,7 @@ impl Site<'_, '_> {
         }
         for frame in 0..self.slots.originals.count {
             self.place(self.slots.copies.first + frame)
-                .copy(
-                    &self.place(self.slots.originals.first + frame),
-                    CapRights::all(),
-                )
+                .copy(&self.place(self.slots.originals.first + frame), CapRights::all())
                 .named("copy of a frame capability")?;
         }
         Ok(())
@@ -187,12 +163,8 @@ impl Site<'_, '_> {
             let first = load.gpa / FRAME_BYTES as u64;
             for (page, bytes) in archive.load_bytes(load).chunks(FRAME_BYTES).enumerate() {
                 let frame = self.original(first + page as u64)?;
-                let Workshop {
-                    scratch, stores, ..
-                } = &mut *self.workshop;
-                scratch.with(frame, stores, |frame| {
-                    frame[..bytes.len()].copy_from_slice(bytes)
-                })?;
+                let Workshop { scratch, stores, .. } = &mut *self.workshop;
+                scratch.with(frame, stores, |frame| frame[..bytes.len()].copy_from_slice(bytes))?;
             }
         }
         Ok(())
@@ -206,13 +178,9 @@ impl Site<'_, '_> {
             let value = self.workshop.tsc_hz.to_le_bytes();
             let offset = patch.gpa as usize % FRAME_BYTES;
             let frame = self.original(patch.gpa / FRAME_BYTES as u64)?;
-            let Workshop {
-                scratch, stores, ..
-            } = &mut *self.workshop;
+            let Workshop { scratch, stores, .. } = &mut *self.workshop;
             let done = scratch.with(frame, stores, |frame| {
-                frame
-                    .get_mut(offset..offset + 8)
-                    .map(|word| word.copy_from_slice(&value))
+                frame.get_mut(offset..offset + 8).map(|word| word.copy_from_slice(&value))
             })?;
             done.ok_or(BuildError::Archive("a patch that is not aligned"))?;
         }
@@ -261,8 +229,7 @@ impl Site<'_, '_> {
         for page in 0..pages {
             let frame = self.workshop.empty_frame()?;
             let address = address_map::METADATA + page * FRAME_BYTES as u64;
-            self.workshop
-                .map(server.address_space, frame, address, true)?;
+            self.workshop.map(server.address_space, frame, address, true)?;
         }
         self.rewrites(server.address_space)?;
         Ok(server)
@@ -273,10 +240,7 @@ impl Site<'_, '_> {
         let pages = address_map::trace_bytes(self.guest.trace) / FRAME_BYTES as u64;
         let first = self.workshop.stores.cspace.take(pages)?;
         let into = init_thread::slot::CNODE.absolute_cptr_for_self();
-        self.workshop
-            .stores
-            .memory
-            .make(&ObjectBlueprint::_4k, &into, first, pages)?;
+        self.workshop.stores.memory.make(&ObjectBlueprint::_4k, &into, first, pages)?;
         for page in 0..pages {
             let frame = CPtr::from_bits(first + page).cast();
             let address = address_map::TRACE + page * FRAME_BYTES as u64;
@@ -290,14 +254,10 @@ impl Site<'_, '_> {
     fn rewrites(&mut self, server: AddressSpace) -> Result<(), BuildError> {
         let table = self.workshop.archive.rewrites_of(self.guest).as_bytes();
         if table.len() as u64 > address_map::REWRITES_LIMIT {
-            return Err(BuildError::Archive(
-                "a guest has too many rewritten instructions",
-            ));
+            return Err(BuildError::Archive("a guest has too many rewritten instructions"));
         }
         for (page, bytes) in table.chunks(FRAME_BYTES).enumerate() {
-            let frame = self
-                .workshop
-                .frame(|frame| frame[..bytes.len()].copy_from_slice(bytes))?;
+            let frame = self.workshop.frame(|frame| frame[..bytes.len()].copy_from_slice(bytes))?;
             let address = address_map::REWRITES + (page * FRAME_BYTES) as u64;
             self.workshop.map(server, frame, address, false)?;
         }
@@ -317,16 +277,8 @@ impl Site<'_, '_> {
         let call = CapRights::new(true, false, true);
         let endpoints = [
             (cspace::vmm::SERVER, server, badge::VMM),
-            (
-                cspace::vmm::CONSOLE,
-                drivers.console_endpoint,
-                badge::client(number),
-            ),
-            (
-                cspace::vmm::TIMER,
-                drivers.timer_endpoint,
-                badge::client(number),
-            ),
+            (cspace::vmm::CONSOLE, drivers.console_endpoint, badge::client(number)),
+            (cspace::vmm::TIMER, drivers.timer_endpoint, badge::client(number)),
         ];
         for (slot, endpoint, badge) in endpoints {
             self.workshop
@@ -383,24 +335,14 @@ impl Site<'_, '_> {
         let cnode = self.workshop.cnode(radix)?;
         self.workshop
             .place(cnode, radix, cspace::vcpu::FAULT_ENDPOINT)
-            .mint(
-                &CSpace::slot(endpoint.cptr()),
-                CapRights::fault_endpoint(),
-                badge::vcpu(number),
-            )
+            .mint(&CSpace::slot(endpoint.cptr()), CapRights::fault_endpoint(), badge::vcpu(number))
             .named("mint of a vCPU's fault endpoint")?;
         self.place(self.slots.vcpu_cnodes.first + number as u64)
-            .mint_cnode(
-                &CSpace::slot(cnode.cptr()),
-                CNodeCapData::skip(64 - radix as usize),
-            )
+            .mint_cnode(&CSpace::slot(cnode.cptr()), CNodeCapData::skip(64 - radix as usize))
             .named("mint of a vCPU's CNode")?;
         let slot = self.slots.vcpus.first + number as u64;
         let into = self.server_cnode();
-        self.workshop
-            .stores
-            .memory
-            .make(&ObjectBlueprint::Tcb, &into, slot, 1)?;
+        self.workshop.stores.memory.make(&ObjectBlueprint::Tcb, &into, slot, 1)?;
         let tcb: cap::Tcb = CSpace::in_server(self.index, slot).cast();
         let space = CSpace::in_server(self.index, self.slots.spaces.first).cast();
         tcb.tcb_configure(&TcbConfiguration {
@@ -410,10 +352,7 @@ impl Site<'_, '_> {
             vspace_root: space,
             ipc_buffer: None,
             authority: init_thread::slot::TCB,
-            sched: SchedParams {
-                mcp: 0,
-                priority: self.guest.priority as u8,
-            },
+            sched: SchedParams { mcp: 0, priority: self.guest.priority as u8 },
         })
         .named("configuration of a vCPU")?;
         Ok(tcb)
@@ -422,9 +361,7 @@ impl Site<'_, '_> {
     fn state_page(&mut self, number: usize, server: AddressSpace) -> Result<(), BuildError> {
         let state = start::initial_state(self.guest, number);
         let bytes = state.as_bytes();
-        let frame = self
-            .workshop
-            .frame(|page| page[..bytes.len()].copy_from_slice(bytes))?;
+        let frame = self.workshop.frame(|page| page[..bytes.len()].copy_from_slice(bytes))?;
         let shared = self.workshop.copy_of(frame)?;
         let address = address_map::VCPU_STATE + (number * FRAME_BYTES) as u64;
         self.workshop.map(server, shared, address, true)

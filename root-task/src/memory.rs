@@ -83,10 +83,6 @@ impl Memory {
                 done += batch;
             }
         }
-        if done < count {
-            Err(BuildError::OutOfMemory)
-        } else {
-            Ok(())
-        }
+        if done < count { Err(BuildError::OutOfMemory) } else { Ok(()) }
     }
 }

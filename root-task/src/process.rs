@@ -120,12 +120,8 @@ impl Workshop<'_> {
         look: impl FnOnce(&[u8; FRAME_BYTES]) -> T,
     ) -> Option<T> {
         let spare = CSpace::slot(self.spare);
-        spare
-            .copy(&CSpace::slot(frame.cptr()), CapRights::all())
-            .ok()?;
-        let seen = self
-            .scratch
-            .with(self.spare.cast(), &mut self.stores, |bytes| look(bytes));
+        spare.copy(&CSpace::slot(frame.cptr()), CapRights::all()).ok()?;
+        let seen = self.scratch.with(self.spare.cast(), &mut self.stores, |bytes| look(bytes));
         // The slot holds the copy that was just made.
         let _ = spare.delete();
         seen.ok()
@@ -152,9 +148,7 @@ impl Workshop<'_> {
     /// # Errors
     /// [`BuildError`] if memory or slots run out.
     pub fn cnode(&mut self, radix: u32) -> Result<cap::CNode, BuildError> {
-        let blueprint = ObjectBlueprint::CNode {
-            size_bits: radix as usize,
-        };
+        let blueprint = ObjectBlueprint::CNode { size_bits: radix as usize };
         Ok(self.stores.make(&blueprint)?.cast())
     }
 
@@ -164,11 +158,8 @@ impl Workshop<'_> {
     /// [`BuildError`]; objects made until then stay behind, unused.
     pub fn process(&mut self, plan: &Plan<'_>) -> Result<Process, BuildError> {
         let index = plan.program as usize;
-        let program = *self
-            .archive
-            .programs
-            .get(index)
-            .ok_or(BuildError::Archive("a program is missing"))?;
+        let program =
+            *self.archive.programs.get(index).ok_or(BuildError::Archive("a program is missing"))?;
         let address_space = AddressSpace::new(&mut self.stores)?;
         for segment in self.archive.segments_of(&program) {
             self.segment(segment, address_space)?;
@@ -203,11 +194,7 @@ impl Workshop<'_> {
         address: u64,
         writable: bool,
     ) -> Result<(), BuildError> {
-        let rights = if writable {
-            CapRights::read_write()
-        } else {
-            CapRights::read_only()
-        };
+        let rights = if writable { CapRights::read_write() } else { CapRights::read_only() };
         address_space.map(frame, address, rights, &mut self.stores)
     }
 
@@ -239,12 +226,7 @@ impl Workshop<'_> {
         self.stores.memory.make(&blueprint, &into, first, pages)?;
         for page in 0..pages {
             let address = address_map::STACK_TOP - (pages - page) * FRAME_BYTES as u64;
-            self.map(
-                address_space,
-                CPtr::from_bits(first + page).cast(),
-                address,
-                true,
-            )?;
+            self.map(address_space, CPtr::from_bits(first + page).cast(), address, true)?;
         }
         Ok(first)
     }
@@ -282,10 +264,7 @@ impl Workshop<'_> {
             vspace_root: address_space.root,
             ipc_buffer: Some((address_map::IPC_BUFFER as usize, ipc_buffer)),
             authority: init_thread::slot::TCB,
-            sched: SchedParams {
-                mcp: plan.highest_priority,
-                priority: plan.priority,
-            },
+            sched: SchedParams { mcp: plan.highest_priority, priority: plan.priority },
         })
         .named("configuration of a thread")?;
         let context = UserContext {
@@ -295,8 +274,7 @@ impl Workshop<'_> {
             rsi: address_map::IPC_BUFFER,
             ..UserContext::default()
         };
-        tcb.tcb_write_all_registers(false, &context)
-            .named("registers of a thread")?;
+        tcb.tcb_write_all_registers(false, &context).named("registers of a thread")?;
         Ok(tcb)
     }
 
@@ -305,27 +283,16 @@ impl Workshop<'_> {
         let (cnode, radix) = plan.cnode;
         let supervisor = CSpace::slot(self.supervisor.cptr());
         self.place(cnode, radix, process::SUPERVISOR)
-            .mint(
-                &supervisor,
-                CapRights::write_only(),
-                Sender::Report(plan.number).badge(),
-            )
+            .mint(&supervisor, CapRights::write_only(), Sender::Report(plan.number).badge())
             .named("mint of the supervisor's endpoint")?;
         self.place(cnode, radix, process::FAULT_ENDPOINT)
-            .mint(
-                &supervisor,
-                CapRights::fault_endpoint(),
-                Sender::Fault(plan.number).badge(),
-            )
+            .mint(&supervisor, CapRights::fault_endpoint(), Sender::Fault(plan.number).badge())
             .named("mint of a fault endpoint")?;
         self.place(cnode, radix, process::OWN_TCB)
             .copy(&CSpace::slot(tcb.cptr()), CapRights::all())
             .named("copy of a thread capability")?;
         self.place(cnode, radix, process::OWN_CNODE)
-            .mint_cnode(
-                &CSpace::slot(cnode.cptr()),
-                CNodeCapData::skip(64 - radix as usize),
-            )
+            .mint_cnode(&CSpace::slot(cnode.cptr()), CNodeCapData::skip(64 - radix as usize))
             .named("mint of a CNode")
     }
 

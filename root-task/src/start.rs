@@ -9,11 +9,8 @@ pub fn initial_state(guest: &Guest, number: usize) -> VcpuState {
         0 => &guest.start,
         _ => &guest.secondary,
     };
-    let mut state = VcpuState::long_mode(
-        start.cr3,
-        start.code_selector as u16,
-        start.data_selector as u16,
-    );
+    let mut state =
+        VcpuState::long_mode(start.cr3, start.code_selector as u16, start.data_selector as u16);
     state.cr0 = start.cr0;
     state.cr4 = start.cr4;
     state.efer = start.efer;

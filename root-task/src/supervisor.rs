@@ -83,19 +83,12 @@ impl<'w, 'a> Supervisor<'w, 'a> {
             Ok(built) => {
                 let number = server_number(index) + 1;
                 self.voice.introduce(badge::client(number), &name);
-                Guest {
-                    built: Some(built),
-                    ended: false,
-                }
+                Guest { built: Some(built), ended: false }
             }
             Err(error) => {
-                self.voice
-                    .line(format_args!("{name} is not started: {error}"));
+                self.voice.line(format_args!("{name} is not started: {error}"));
                 self.ended_record(index, STATUS_NOT_STARTED, CAUSE_NOT_STARTED);
-                Guest {
-                    built: None,
-                    ended: true,
-                }
+                Guest { built: None, ended: true }
             }
         };
         // The archive has no more guests than that, or `main` refused it.
@@ -136,8 +129,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
             self.serve(&message);
         }
         self.drivers_counters();
-        self.voice
-            .record(format_args!("{{\"record\":\"machine-off\"}}"));
+        self.voice.record(format_args!("{{\"record\":\"machine-off\"}}"));
         machine::power_off()
     }
 
@@ -174,9 +166,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
         };
         last_words.clear();
         let [length, fast @ ..] = message.msg;
-        let rest = ipc_buffer().msg_regs()[message.msg.len()..]
-            .iter()
-            .map(|word| word.get());
+        let rest = ipc_buffer().msg_regs()[message.msg.len()..].iter().map(|word| word.get());
         let text = bytes::unpack(fast.into_iter().chain(rest));
         for byte in text.take((length as usize).min(PANIC_BYTES)) {
             let printable = matches!(byte, b' '..=b'~');
@@ -191,11 +181,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
             1 => Some(self.drivers.timer),
             _ => {
                 let built = self.guests.get((number - 2) / 2)?.built.as_ref()?;
-                Some(if number.is_multiple_of(2) {
-                    built.server
-                } else {
-                    built.vmm
-                })
+                Some(if number.is_multiple_of(2) { built.server } else { built.vmm })
             }
         }
     }
@@ -211,10 +197,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
         let name = names::process(process.program, guest);
         let guest_name = guest.map(|guest| guest.name);
         let guest_name = guest_name.as_ref().map_or("", |name| name.as_str());
-        let last_words = self
-            .last_words
-            .get(number)
-            .map_or("", |words| words.as_str());
+        let last_words = self.last_words.get(number).map_or("", |words| words.as_str());
         crash::report(
             &self.voice,
             self.workshop,
@@ -288,10 +271,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
             for record in trace::records(&bytes) {
                 self.voice.record(format_args!(
                     "{}",
-                    trace::Json {
-                        guest: name.as_str(),
-                        record: &record,
-                    }
+                    trace::Json { guest: name.as_str(), record: &record }
                 ));
             }
         }
@@ -332,9 +312,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
 
     /// Counters of a process, from word `first` of its page on.
     fn counters(&mut self, process: &Process, first: usize) -> [u64; counters::CAPACITY] {
-        let Workshop {
-            scratch, stores, ..
-        } = &mut *self.workshop;
+        let Workshop { scratch, stores, .. } = &mut *self.workshop;
         scratch
             .with(process.counters, stores, |bytes| {
                 let mut values = [0; counters::CAPACITY];
@@ -383,11 +361,7 @@ impl<'w, 'a> Supervisor<'w, 'a> {
         if faults < injection.after_faults {
             return false;
         }
-        let victim = if injection.program == ProgramKind::Vmm as u32 {
-            vmm
-        } else {
-            server
-        };
+        let victim = if injection.program == ProgramKind::Vmm as u32 { vmm } else { server };
         let nowhere = sel4::UserContext::default();
         // The thread goes on at address 0, where nothing is mapped: it crashes
         // as by a wild jump. A refusal shows as a guest that does not crash.

@@ -28,18 +28,7 @@ fn name<'n>(names: &[&'n str], number: u8) -> &'n str {
 impl fmt::Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { guest, record } = self;
-        let FaultRecord {
-            number,
-            tick,
-            ticks,
-            rip,
-            gva,
-            root,
-            gfn,
-            operations,
-            vcpu,
-            ..
-        } = record;
+        let FaultRecord { number, tick, ticks, rip, gva, root, gfn, operations, vcpu, .. } = record;
         write!(
             f,
             "{{\"record\":\"trace\",\"guest\":\"{guest}\",\"number\":{number},\"tick\":{tick},\

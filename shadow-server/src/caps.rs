@@ -53,10 +53,7 @@ impl Caps {
             Level::L2 => (self.slots.pds, TranslationTable::PageDirectory),
             Level::L3 | Level::L4 => (self.slots.pdpts, TranslationTable::Pdpt),
         };
-        (
-            CPtr::from_bits(pool.first + table.index as u64).cast(),
-            kind,
-        )
+        (CPtr::from_bits(pool.first + table.index as u64).cast(), kind)
     }
 }
 
@@ -66,19 +63,12 @@ fn named(result: sel4::Result<()>, operation: &'static str) -> Result<(), MapErr
     process::count(Server::Invocations);
     result.map_err(|error| {
         process::count(Server::FailedInvocations);
-        MapError {
-            operation,
-            status: error as u32,
-        }
+        MapError { operation, status: error as u32 }
     })
 }
 
 const fn rights(writable: bool) -> CapRights {
-    if writable {
-        CapRights::read_write()
-    } else {
-        CapRights::read_only()
-    }
+    if writable { CapRights::read_write() } else { CapRights::read_only() }
 }
 
 #[cold]
@@ -89,10 +79,7 @@ fn unmap_and_map(
     writable: bool,
 ) -> Result<(), MapError> {
     named(frame.frame_unmap(), "frame_unmap")?;
-    named(
-        frame.frame_map(root, gva, rights(writable), VmAttributes::DEFAULT),
-        "frame_map",
-    )
+    named(frame.frame_map(root, gva, rights(writable), VmAttributes::DEFAULT), "frame_map")
 }
 
 impl Mappings for Caps {
@@ -143,17 +130,11 @@ impl Mappings for Caps {
 
     fn copy_frame(&mut self, copy: CopyId, gfn: Gfn) -> Result<(), MapError> {
         let slot = self.place(self.copy(copy).bits());
-        named(
-            slot.copy(&self.original(gfn), CapRights::all()),
-            "copy of a frame",
-        )
+        named(slot.copy(&self.original(gfn), CapRights::all()), "copy of a frame")
     }
 
     fn delete_copy(&mut self, copy: CopyId) -> Result<(), MapError> {
-        named(
-            self.place(self.copy(copy).bits()).delete(),
-            "delete of a frame copy",
-        )
+        named(self.place(self.copy(copy).bits()).delete(), "delete of a frame copy")
     }
 
     fn revoke(&mut self, gfn: Gfn) -> Result<(), MapError> {

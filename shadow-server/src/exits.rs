@@ -24,41 +24,27 @@ pub fn answer(reply: cap::Endpoint, words: exit::Words) {
 /// The exit of the CPU, as the vmm sees it.
 pub const fn of_cpu(exit: vcpu::Exit) -> exit::Exit {
     match exit {
-        vcpu::Exit::PortOut { port, size, value } => exit::Exit::PortOut {
-            port,
-            size,
-            value,
-            argument: None,
-        },
+        vcpu::Exit::PortOut { port, size, value } => {
+            exit::Exit::PortOut { port, size, value, argument: None }
+        }
         vcpu::Exit::PortIn { port, size } => exit::Exit::PortIn { port, size },
         vcpu::Exit::ReadMsr { index } => exit::Exit::ReadMsr { index },
         vcpu::Exit::WriteMsr { index, value } => exit::Exit::WriteMsr { index, value },
-        vcpu::Exit::Halt { interrupts_enabled } => exit::Exit::Halt {
-            interruptible: interrupts_enabled,
-        },
+        vcpu::Exit::Halt { interrupts_enabled } => {
+            exit::Exit::Halt { interruptible: interrupts_enabled }
+        }
     }
 }
 
 /// Adds to a 32-bit `out` the two words that its value points to, which saves
 /// hypercall platforms a request.
 pub fn with_argument(exit: exit::Exit, memory: &Window) -> exit::Exit {
-    let exit::Exit::PortOut {
-        port,
-        size: 4,
-        value,
-        ..
-    } = exit
-    else {
+    let exit::Exit::PortOut { port, size: 4, value, .. } = exit else {
         return exit;
     };
     let word = |offset| memory.load_u64(Gpa::new(u64::from(value) + offset)).ok();
     let argument = word(0).zip(word(8)).map(|(first, second)| [first, second]);
-    exit::Exit::PortOut {
-        port,
-        size: 4,
-        value,
-        argument,
-    }
+    exit::Exit::PortOut { port, size: 4, value, argument }
 }
 
 /// The completion, as the CPU takes it.
@@ -66,14 +52,12 @@ pub const fn completion(completion: exit::Completion) -> vcpu::Completion {
     match completion {
         exit::Completion::Done => vcpu::Completion::Done,
         exit::Completion::Value(value) => vcpu::Completion::Value(value),
-        exit::Completion::GeneralProtection => vcpu::Completion::Exception {
-            vector: Vector::GeneralProtection,
-            error_code: 0,
-        },
-        exit::Completion::InvalidOpcode => vcpu::Completion::Exception {
-            vector: Vector::InvalidOpcode,
-            error_code: 0,
-        },
+        exit::Completion::GeneralProtection => {
+            vcpu::Completion::Exception { vector: Vector::GeneralProtection, error_code: 0 }
+        }
+        exit::Completion::InvalidOpcode => {
+            vcpu::Completion::Exception { vector: Vector::InvalidOpcode, error_code: 0 }
+        }
     }
 }
 

@@ -103,9 +103,7 @@ impl Owed {
     /// # Errors
     /// [`MapError::AGAIN`] if more is left; others if the kernel refuses.
     pub fn settle(&mut self, cpu: &PagingContext, paging: &mut Paging) -> Result<(), MapError> {
-        let Paging {
-            mmu, caps, memory, ..
-        } = paging;
+        let Paging { mmu, caps, memory, .. } = paging;
         match self.flush {
             Flush::Nothing => {}
             Flush::Load => drop(mmu.load_cr3(cpu, memory, caps)?),

@@ -54,13 +54,7 @@ impl Pages {
         // SAFETY: mapped read-only for good, page-aligned, and any bytes are
         // entries; of length 0 if nothing is mapped.
         let rewrites = unsafe { core::slice::from_raw_parts(REWRITES as *const Rewrite, count) };
-        Self {
-            metadata,
-            counters,
-            trace,
-            rewrites,
-            bounce: Bounce(()),
-        }
+        Self { metadata, counters, trace, rewrites, bounce: Bounce(()) }
     }
 }
 

@@ -70,8 +70,7 @@ impl Paging {
         if self.trace.is_some() {
             return self.traced_fault(cpu, gva, access, rip);
         }
-        self.mmu
-            .handle_fault(cpu, gva, access, &self.memory, &mut self.caps)
+        self.mmu.handle_fault(cpu, gva, access, &self.memory, &mut self.caps)
     }
 
     /// As [`Self::fault`], off the fault path.
@@ -115,8 +114,7 @@ impl Paging {
 
     #[inline(never)]
     fn apart(&mut self, cpu: &PagingContext, gva: Gva, access: Access) -> FaultOutcome {
-        self.mmu
-            .handle_fault(cpu, gva, access, &self.memory, &mut self.caps)
+        self.mmu.handle_fault(cpu, gva, access, &self.memory, &mut self.caps)
     }
 
     /// Writes guest memory: the one door through which servers and devices do,
@@ -150,8 +148,7 @@ impl Paging {
     /// # Errors
     /// As for [`Self::write`].
     pub fn written(&mut self, gpa: Gpa, length: u64) -> Result<(), MapError> {
-        self.mmu
-            .guest_written(gpa, length, &self.memory, &mut self.caps)
+        self.mmu.guest_written(gpa, length, &self.memory, &mut self.caps)
     }
 
     /// Makes the space for `cpu` ready to run in.
@@ -227,10 +224,7 @@ impl<'p> Mmu<'p> {
 
     #[inline(never)]
     fn translate(&mut self, gva: Gva, access: vcpu::Access) -> Result<Place, PageFault> {
-        let cpu = PagingContext {
-            user: access.privilege.is_user(),
-            ..self.cpu
-        };
+        let cpu = PagingContext { user: access.privilege.is_user(), ..self.cpu };
         let kind = match access.kind {
             AccessKind::Read => Access::Read,
             AccessKind::Write => Access::Write,
@@ -241,11 +235,7 @@ impl<'p> Mmu<'p> {
             return Ok(Place::Ram(gpa));
         }
         for _ in 0..ATTEMPTS {
-            match self
-                .paging
-                .mmu
-                .translate(&cpu, gva, kind, &self.paging.memory)
-            {
+            match self.paging.mmu.translate(&cpu, gva, kind, &self.paging.memory) {
                 Translation::Ram(gpa) => {
                     self.translations.keep(gva, cpu.user, kind.is_write(), gpa);
                     return Ok(Place::Ram(gpa));
@@ -259,10 +249,7 @@ impl<'p> Mmu<'p> {
                 Translation::Retry => {}
             }
         }
-        Err(PageFault {
-            address: gva,
-            code: PageFaultCode::empty(),
-        })
+        Err(PageFault { address: gva, code: PageFaultCode::empty() })
     }
 
     /// Calls `piece` for each page of the range, with the part of `0..length`
@@ -409,27 +396,21 @@ impl Machine for Mmu<'_> {
     fn cr3_loaded(&mut self, state: &VcpuState) {
         self.translations.forget_all();
         self.cpu = context(self.cpu.vcpu, state);
-        let Paging {
-            mmu, caps, memory, ..
-        } = &mut *self.paging;
+        let Paging { mmu, caps, memory, .. } = &mut *self.paging;
         let result = mmu.load_cr3(&self.cpu, memory, caps);
         self.failed |= self.owed.flushed(Flush::Load, result);
     }
 
     fn page_fault_delivered(&mut self, gva: Gva) {
         self.translations.forget(gva);
-        let Paging {
-            mmu, caps, memory, ..
-        } = &mut *self.paging;
+        let Paging { mmu, caps, memory, .. } = &mut *self.paging;
         let result = mmu.page_fault_delivered(&self.cpu, gva, memory, caps);
         self.failed |= result.is_err();
     }
 
     fn invalidate(&mut self, gva: Gva) {
         self.translations.forget_around(gva);
-        let Paging {
-            mmu, caps, memory, ..
-        } = &mut *self.paging;
+        let Paging { mmu, caps, memory, .. } = &mut *self.paging;
         let result = mmu.invlpg(&self.cpu, gva, memory, caps);
         self.failed |= result.is_err();
     }
@@ -437,9 +418,7 @@ impl Machine for Mmu<'_> {
     fn paging_mode_changed(&mut self, state: &VcpuState) {
         self.translations.forget_all();
         self.cpu = context(self.cpu.vcpu, state);
-        let Paging {
-            mmu, caps, memory, ..
-        } = &mut *self.paging;
+        let Paging { mmu, caps, memory, .. } = &mut *self.paging;
         let result = mmu.paging_mode_changed(&self.cpu, memory, caps);
         self.failed |= self.owed.flushed(Flush::Mode, result);
     }

@@ -44,11 +44,7 @@ pub fn read(memory: &Window, bounce: &Bounce, gpa: u64, length: u64) -> Answer {
     let Some(area) = bounce.bytes().get(..length) else {
         return refuse();
     };
-    bare(if memory.read_shared(gpa, area).is_ok() {
-        READ
-    } else {
-        OUTSIDE_RAM
-    })
+    bare(if memory.read_shared(gpa, area).is_ok() { READ } else { OUTSIDE_RAM })
 }
 
 /// Answers a request that was parked behind `reply`.
@@ -68,10 +64,7 @@ pub fn log_dirty(paging: &mut Paging, on: bool) -> Answer {
 /// Reads and clears the log from frame `first` on, into the bounce area.
 pub fn read_dirty(paging: &mut Paging, bounce: &Bounce, first: u64) -> Answer {
     let mut bits = [0_u64; DIRTY_FRAMES / 64];
-    match paging
-        .mmu
-        .read_dirty(Gfn::new(first), &mut bits, &mut paging.caps)
-    {
+    match paging.mmu.read_dirty(Gfn::new(first), &mut bits, &mut paging.caps) {
         Ok(next) => {
             for (to, from) in bounce.bytes().iter().zip(bits.as_bytes()) {
                 to.store(*from, Ordering::Relaxed);

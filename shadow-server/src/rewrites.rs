@@ -21,10 +21,7 @@ pub struct Rewrites {
 impl Rewrites {
     /// Takes the table that the root task lent; `None` if it is not one.
     pub fn new(table: &'static [Rewrite]) -> Option<Self> {
-        Rewrite::is_table(table).then_some(Self {
-            table,
-            decoded: Decoded::new(),
-        })
+        Rewrite::is_table(table).then_some(Self { table, decoded: Decoded::new() })
     }
 
     /// What stood at `rip` before rewriting, if it is in the table.
@@ -35,10 +32,7 @@ impl Rewrites {
     /// The trap that an exception of the guest's thread stands for.
     #[inline]
     pub fn of_exception(&mut self, fault: &UserException) -> Trap {
-        let trap = Trap::Exception {
-            vector: fault.number,
-            error_code: fault.code,
-        };
+        let trap = Trap::Exception { vector: fault.number, error_code: fault.code };
         match fault.number {
             GENERAL_PROTECTION | INVALID_OPCODE => self.or(fault.ip, trap),
             _ => trap,

@@ -79,10 +79,7 @@ fn main(page: StartupPage) -> ! {
     let mut mmu = ShadowMmu::new(
         Storage::carve(pages.metadata, pools(startup)).expect("enough metadata for the pools"),
         pages.counters,
-        Policy {
-            budget: startup.budget.max(1),
-            ..Policy::DEFAULT
-        },
+        Policy { budget: startup.budget.max(1), ..Policy::DEFAULT },
     );
     for range in startup.read_only() {
         let first = Gfn::new(range.start >> 12);
@@ -160,9 +157,7 @@ impl Server {
         let context = vcpu.context();
         // A guest whose first space cannot be made does not run; the counters
         // say that an invocation failed.
-        let Paging {
-            mmu, caps, memory, ..
-        } = &mut self.paging;
+        let Paging { mmu, caps, memory, .. } = &mut self.paging;
         let loaded = mmu.load_cr3(&context, memory, caps);
         vcpu.owed.flushed(Flush::Load, loaded);
         let _: Next = self.resume(index);
@@ -382,9 +377,7 @@ impl Server {
     fn trap(&mut self, index: usize, trap: Trap) -> Next {
         process::count(Counter::Exceptions);
         self.vcpus[index].watchdog.progress();
-        self.step(index, |state, registers, mmu| {
-            vcpu::handle(state, registers, trap, mmu)
-        })
+        self.step(index, |state, registers, mmu| vcpu::handle(state, registers, trap, mmu))
     }
 
     /// Lets the CPU work on vCPU `index`, then does what comes out of it.
@@ -534,25 +527,18 @@ impl Server {
                 true => self.next_exit(),
                 false => self.next_exit_with(offers),
             },
-            Some(Request::Complete {
-                vcpu,
-                completion,
-                offers,
-            }) => self.complete(vcpu, completion, offers),
-            Some(Request::Read { gpa, length }) => Next::Reply(requests::read(
-                &self.paging.memory,
-                &self.bounce,
-                gpa,
-                length,
-            )),
-            Some(Request::Write {
-                gpa,
-                length,
-                inline,
-            }) => match requests::write(&mut self.paging, &self.bounce, (gpa, length), inline) {
-                Some(answer) => Next::Reply(answer),
-                None => self.write_in_parts(Gpa::new(gpa), length),
-            },
+            Some(Request::Complete { vcpu, completion, offers }) => {
+                self.complete(vcpu, completion, offers)
+            }
+            Some(Request::Read { gpa, length }) => {
+                Next::Reply(requests::read(&self.paging.memory, &self.bounce, gpa, length))
+            }
+            Some(Request::Write { gpa, length, inline }) => {
+                match requests::write(&mut self.paging, &self.bounce, (gpa, length), inline) {
+                    Some(answer) => Next::Reply(answer),
+                    None => self.write_in_parts(Gpa::new(gpa), length),
+                }
+            }
             Some(Request::LogDirty { on }) => {
                 Next::Reply(requests::log_dirty(&mut self.paging, on))
             }

@@ -199,15 +199,12 @@ impl Vcpu {
 
     /// Remembers the access of the instruction at which the vCPU is stopped.
     pub fn remember(&mut self, gva: Gva, access: Access) {
-        self.faulted = self
-            .thread
-            .known_registers(&self.registers)
-            .map(|registers| Faulted {
-                gva,
-                access,
-                context: self.context(),
-                registers: *registers,
-            });
+        self.faulted = self.thread.known_registers(&self.registers).map(|registers| Faulted {
+            gva,
+            access,
+            context: self.context(),
+            registers: *registers,
+        });
     }
 
     /// The access that faulted, if what comes next is that very instruction again:

@@ -21,9 +21,7 @@ impl Window {
     /// # Safety
     /// The builder has mapped `size` bytes at [`WINDOW`], for good.
     pub unsafe fn new(size: u64) -> Self {
-        Self {
-            size: size.min(WINDOW_LIMIT),
-        }
+        Self { size: size.min(WINDOW_LIMIT) }
     }
 
     /// The address of `gpa`, if `length` bytes from there on are RAM.
@@ -156,8 +154,7 @@ impl GuestMemory for Window {
     #[inline]
     fn compare_exchange_u64(&self, gpa: Gpa, current: u64, new: u64) -> Result<u64, OutsideRam> {
         let exchanged =
-            self.word(gpa)?
-                .compare_exchange(current, new, Ordering::Relaxed, Ordering::Relaxed);
+            self.word(gpa)?.compare_exchange(current, new, Ordering::Relaxed, Ordering::Relaxed);
         Ok(match exchanged {
             Ok(old) | Err(old) => old,
         })
@@ -170,9 +167,7 @@ impl GuestMemory for Window {
     }
 
     fn compare_table(&self, table: Gfn, expected: &[u64; 512], differ: &mut [u64; 8]) {
-        let chunks = expected
-            .chunks_exact(64)
-            .zip(self.table(table).chunks_exact(64));
+        let chunks = expected.chunks_exact(64).zip(self.table(table).chunks_exact(64));
         for (word, (expected, live)) in differ.iter_mut().zip(chunks) {
             for (bit, (expected, live)) in expected.iter().zip(live).enumerate() {
                 if live.load(Ordering::Relaxed) != *expected {

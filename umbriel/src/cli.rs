@@ -6,11 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// Boots systems of isolated guests on seL4, in plain QEMU.
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo umbriel",
-    bin_name = "cargo umbriel",
-    disable_version_flag = true
-)]
+#[command(name = "cargo umbriel", bin_name = "cargo umbriel", disable_version_flag = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -262,10 +258,8 @@ mod tests {
 
     #[test]
     fn run_defaults_to_the_quickstart() {
-        let Ok(Cli {
-            command: Some(Command::Run(run)),
-            ..
-        }) = Cli::try_parse_from(["umbriel", "run"])
+        let Ok(Cli { command: Some(Command::Run(run)), .. }) =
+            Cli::try_parse_from(["umbriel", "run"])
         else {
             panic!("`run` needs no argument")
         };
@@ -275,11 +269,7 @@ mod tests {
     #[test]
     fn arguments_for_a_guest_may_look_like_options() {
         let line = ["umbriel", "run", "x.hvt", "--append", "--solo5:quiet a b"];
-        let Ok(Cli {
-            command: Some(Command::Run(run)),
-            ..
-        }) = Cli::try_parse_from(line)
-        else {
+        let Ok(Cli { command: Some(Command::Run(run)), .. }) = Cli::try_parse_from(line) else {
             panic!()
         };
         assert_eq!(run.system.append.as_deref(), Some("--solo5:quiet a b"));

@@ -49,15 +49,8 @@ impl Drop for RawTerminal {
 
 /// What `stty` says about, or does to, the terminal at standard input.
 fn stty(args: &[&str]) -> Option<String> {
-    let output = Command::new("stty")
-        .args(args)
-        .stdin(Stdio::inherit())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = Command::new("stty").args(args).stdin(Stdio::inherit()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Sends standard input to a guest from its start on, and hands everything
@@ -72,12 +65,7 @@ pub struct Typing<'a> {
 impl<'a> Typing<'a> {
     /// For `guest`; Ctrl-] at a terminal sets `leave`.
     pub fn new(inner: &'a mut dyn Observer, guest: &'a str, leave: Arc<AtomicBool>) -> Typing<'a> {
-        Typing {
-            inner,
-            guest,
-            keyboard: None,
-            leave,
-        }
+        Typing { inner, guest, keyboard: None, leave }
     }
 
     /// Before that, the console driver would not listen.

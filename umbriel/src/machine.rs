@@ -88,10 +88,7 @@ pub fn run(
     };
     // Ctrl-C at a terminal reaches QEMU too, which may end before we look.
     let interrupted = limits.interrupted.load(Ordering::Relaxed);
-    Ok(follower.finish(
-        ended_by_us.or(interrupted.then_some(MachineEnd::Interrupted)),
-        ended,
-    ))
+    Ok(follower.finish(ended_by_us.or(interrupted.then_some(MachineEnd::Interrupted)), ended))
 }
 
 struct Follower<'a> {
@@ -150,15 +147,8 @@ impl<'a> Follower<'a> {
             Err(Malformed(line)) => return self.outcome.malformed.push(line),
         };
         match &record.content {
-            Content::GuestEnded {
-                guest,
-                status,
-                cause,
-            } => {
-                let end = GuestEnd {
-                    status: *status,
-                    cause: cause.clone(),
-                };
+            Content::GuestEnded { guest, status, cause } => {
+                let end = GuestEnd { status: *status, cause: cause.clone() };
                 self.outcome.guests.insert(guest.clone(), end);
             }
             Content::CrashBacktrace(backtrace) => self.outcome.backtraces.push(backtrace.clone()),
@@ -178,11 +168,7 @@ impl<'a> Follower<'a> {
         if let Some(record) = self.control.finish() {
             self.record(record);
         }
-        let by_itself = if self.switched_off {
-            MachineEnd::Off
-        } else {
-            MachineEnd::Died
-        };
+        let by_itself = if self.switched_off { MachineEnd::Off } else { MachineEnd::Died };
         // A machine that said it goes off and then did is off, even if time
         // ran out in the same moment.
         self.outcome.end = match ended_by_us {
@@ -210,13 +196,7 @@ mod tests {
         let mut follower = Follower::new(&mut nobody);
         follower.bytes(Port::Com1, b"web| hi");
         follower.bytes(Port::Com2, com2);
-        follower.finish(
-            ended_by_us,
-            Ended {
-                status: Some(0),
-                messages: String::new(),
-            },
-        )
+        follower.finish(ended_by_us, Ended { status: Some(0), messages: String::new() })
     }
 
     const OFF: &[u8] = b"{\"record\":\"machine-off\"}\n";
@@ -225,14 +205,8 @@ mod tests {
     fn a_machine_that_says_nothing_died() {
         assert_eq!(outcome(b"", None).end, MachineEnd::Died);
         assert_eq!(outcome(OFF, None).end, MachineEnd::Off);
-        assert_eq!(
-            outcome(b"", Some(MachineEnd::TimedOut)).end,
-            MachineEnd::TimedOut
-        );
-        assert_eq!(
-            outcome(OFF, Some(MachineEnd::TimedOut)).end,
-            MachineEnd::Off
-        );
+        assert_eq!(outcome(b"", Some(MachineEnd::TimedOut)).end, MachineEnd::TimedOut);
+        assert_eq!(outcome(OFF, Some(MachineEnd::TimedOut)).end, MachineEnd::Off);
     }
 
     #[test]
@@ -259,10 +233,7 @@ mod tests {
     #[test]
     fn time_runs_out() {
         let timeout = Some(Duration::from_millis(200));
-        let limits = Limits {
-            timeout,
-            interrupted: &AtomicBool::new(false),
-        };
+        let limits = Limits { timeout, interrupted: &AtomicBool::new(false) };
         let outcome = run(&idle(), limits, &mut Nobody).unwrap();
         assert_eq!(outcome.end, MachineEnd::TimedOut);
         assert_eq!(outcome.qemu.unwrap().status, None, "QEMU was killed");
@@ -270,13 +241,7 @@ mod tests {
 
     #[test]
     fn an_interrupt_ends_the_machine() {
-        let limits = Limits {
-            timeout: None,
-            interrupted: &AtomicBool::new(true),
-        };
-        assert_eq!(
-            run(&idle(), limits, &mut Nobody).unwrap().end,
-            MachineEnd::Interrupted
-        );
+        let limits = Limits { timeout: None, interrupted: &AtomicBool::new(true) };
+        assert_eq!(run(&idle(), limits, &mut Nobody).unwrap().end, MachineEnd::Interrupted);
     }
 }

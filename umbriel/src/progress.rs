@@ -24,20 +24,14 @@ impl Progress {
                 Err(_) => bar,
             }
         });
-        Progress {
-            spinner,
-            start: Instant::now(),
-        }
+        Progress { spinner, start: Instant::now() }
     }
 
     /// A step begins.
     pub fn step(&self, text: &str) {
         match &self.spinner {
             Some(spinner) => spinner.set_message(text.to_owned()),
-            None => eprintln!(
-                "umbriel: {text} ({:.1} s)",
-                self.start.elapsed().as_secs_f32()
-            ),
+            None => eprintln!("umbriel: {text} ({:.1} s)", self.start.elapsed().as_secs_f32()),
         }
     }
 }

@@ -16,9 +16,7 @@ impl Repository {
         // serves a binary that was started directly.
         let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
         let package = package.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
-        Repository {
-            root: package.parent().map(Path::to_owned).unwrap_or(package),
-        }
+        Repository { root: package.parent().map(Path::to_owned).unwrap_or(package) }
     }
 
     /// The checkout's top directory.
@@ -40,9 +38,7 @@ impl Repository {
     /// the checkout otherwise.
     pub fn shown(&self, path: &Path) -> String {
         let here = env::current_dir().unwrap_or_default();
-        let short = path
-            .strip_prefix(&here)
-            .or_else(|_| path.strip_prefix(&self.root));
+        let short = path.strip_prefix(&here).or_else(|_| path.strip_prefix(&self.root));
         short.unwrap_or(path).display().to_string()
     }
 }

@@ -77,9 +77,8 @@ pub fn missing(needs: &[Need]) -> Vec<Missing> {
 }
 
 fn missing_for_build() -> Vec<Missing> {
-    let tools = kernel_build::missing_tools()
-        .into_iter()
-        .chain(guest_loader::solo5_build::missing_tools());
+    let tools =
+        kernel_build::missing_tools().into_iter().chain(guest_loader::solo5_build::missing_tools());
     let mut missing: Vec<Missing> = Vec::new();
     for tool in tools {
         if missing.iter().all(|known| known.name != tool.name) {
@@ -99,70 +98,44 @@ fn missing_for_build() -> Vec<Missing> {
 fn missing_for_iso() -> Vec<Missing> {
     let mut missing = missing_programs(ISO);
     if !Path::new(GRUB_MODULES).exists() {
-        missing.push(debian(
-            "grub's i386-pc modules",
-            "boot from the CD image",
-            "grub-pc-bin",
-        ));
+        missing.push(debian("grub's i386-pc modules", "boot from the CD image", "grub-pc-bin"));
     }
     missing
 }
 
 fn missing_components() -> Vec<Missing> {
-    [
-        ("cargo-clippy", "clippy", "checks lints"),
-        ("cargo-fmt", "rustfmt", "checks the format"),
-    ]
-    .into_iter()
-    .filter(|(program, _, _)| !answers(program, "--version"))
-    .map(|(program, component, why)| rustup(program, why, &format!("component add {component}")))
-    .collect()
-}
-
-fn missing_programs(programs: &[Program]) -> Vec<Missing> {
-    let absent = programs
-        .iter()
-        .filter(|(name, _, _)| !answers(name, "--version"));
-    absent
-        .map(|(name, why, package)| debian(name, why, package))
+    [("cargo-clippy", "clippy", "checks lints"), ("cargo-fmt", "rustfmt", "checks the format")]
+        .into_iter()
+        .filter(|(program, _, _)| !answers(program, "--version"))
+        .map(|(program, component, why)| {
+            rustup(program, why, &format!("component add {component}"))
+        })
         .collect()
 }
 
+fn missing_programs(programs: &[Program]) -> Vec<Missing> {
+    let absent = programs.iter().filter(|(name, _, _)| !answers(name, "--version"));
+    absent.map(|(name, why, package)| debian(name, why, package)).collect()
+}
+
 fn debian(name: &str, why: &str, package: &str) -> Missing {
-    Missing {
-        name: name.into(),
-        why: why.into(),
-        source: Source::Debian(package.into()),
-    }
+    Missing { name: name.into(), why: why.into(), source: Source::Debian(package.into()) }
 }
 
 fn rustup(name: &str, why: &str, arguments: &str) -> Missing {
-    Missing {
-        name: name.into(),
-        why: why.into(),
-        source: Source::Rustup(arguments.into()),
-    }
+    Missing { name: name.into(), why: why.into(), source: Source::Rustup(arguments.into()) }
 }
 
 fn has_bare_target() -> bool {
     let output = Command::new("rustc")
-        .args([
-            "--print",
-            "target-libdir",
-            "--target",
-            "x86_64-unknown-none",
-        ])
+        .args(["--print", "target-libdir", "--target", "x86_64-unknown-none"])
         .output();
     output.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
 }
 
 fn answers(program: &str, argument: &str) -> bool {
     let mut command = Command::new(program);
-    command
-        .arg(argument)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok()
 }
 
@@ -183,19 +156,15 @@ pub fn require(needs: &[Need], yes: bool) -> Result<()> {
     }
     for command in &commands {
         eprintln!("umbriel: {command}");
-        let status = Command::new("sh")
-            .args(["-c", command])
-            .stdin(Stdio::null())
-            .status();
+        let status = Command::new("sh").args(["-c", command]).stdin(Stdio::null()).status();
         if !status.is_ok_and(|status| status.success()) {
             return Err(Error::new(format!("this command failed:\n  {command}")));
         }
     }
     match self::missing(needs).first() {
-        Some(missing) => Err(Error::new(format!(
-            "{} is still missing after the installation",
-            missing.name
-        ))),
+        Some(missing) => {
+            Err(Error::new(format!("{} is still missing after the installation", missing.name)))
+        }
         None => Ok(()),
     }
 }
@@ -221,14 +190,9 @@ fn commands(missing: &[Missing], root: bool) -> Vec<String> {
 }
 
 fn describe(missing: &[Missing], commands: &[String]) -> String {
-    let width = missing
-        .iter()
-        .map(|missing| missing.name.len())
-        .max()
-        .unwrap_or(0);
-    let lines = missing
-        .iter()
-        .map(|missing| format!("  {:width$}  {}\n", missing.name, missing.why));
+    let width = missing.iter().map(|missing| missing.name.len()).max().unwrap_or(0);
+    let lines =
+        missing.iter().map(|missing| format!("  {:width$}  {}\n", missing.name, missing.why));
     format!(
         "these are missing:\n{}to install them:\n  {}",
         lines.collect::<String>(),
@@ -256,11 +220,7 @@ fn is_root() -> bool {
 }
 
 fn in_container() -> bool {
-    let marks = [
-        "/.dockerenv",
-        "/run/.containerenv",
-        "/run/systemd/container",
-    ];
+    let marks = ["/.dockerenv", "/run/.containerenv", "/run/systemd/container"];
     env::var_os("container").is_some() || marks.iter().any(|mark| Path::new(mark).exists())
 }
 
@@ -274,11 +234,7 @@ mod tests {
             debian("xorriso", "writes", "xorriso"),
             debian("six", "imported", "python3-six"),
             debian("libisoburn", "writes", "xorriso"),
-            rustup(
-                "x86_64-unknown-none",
-                "target",
-                "target add x86_64-unknown-none",
-            ),
+            rustup("x86_64-unknown-none", "target", "target add x86_64-unknown-none"),
         ];
         let install = "apt-get install -y --no-install-recommends python3-six xorriso";
         assert_eq!(

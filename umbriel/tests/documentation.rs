@@ -46,9 +46,7 @@ fn pages() -> Vec<String> {
 
 /// Targets of `[text](target)`.
 fn links(page: &str) -> impl Iterator<Item = &str> {
-    page.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
+    page.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
 
 #[test]
@@ -108,20 +106,14 @@ fn every_decision_is_in_the_index() {
     let index = read("docs/README.md");
     for page in files("docs/decisions", "md") {
         let link = page.strip_prefix("docs/").unwrap();
-        assert!(
-            index.contains(&format!("({link})")),
-            "{page} is not in the index"
-        );
+        assert!(index.contains(&format!("({link})")), "{page} is not in the index");
     }
 }
 
 /// Whether `source` opts in to unsafe code: `allow(unsafe_code…`, on one line
 /// or several.
 fn opts_in(source: &str) -> bool {
-    source
-        .split("allow(")
-        .skip(1)
-        .any(|rest| rest.trim_start().starts_with("unsafe_code"))
+    source.split("allow(").skip(1).any(|rest| rest.trim_start().starts_with("unsafe_code"))
 }
 
 #[test]
@@ -133,15 +125,7 @@ fn the_list_of_unsafe_modules_is_complete() {
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .map(str::to_owned)
         .collect();
-    let system = [
-        "crates",
-        "drivers",
-        "guest-loader",
-        "qemu",
-        "root-task",
-        "shadow-server",
-        "vmm",
-    ];
+    let system = ["crates", "drivers", "guest-loader", "qemu", "root-task", "shadow-server", "vmm"];
     let found: BTreeSet<String> = system
         .iter()
         .flat_map(|directory| files(directory, "rs"))

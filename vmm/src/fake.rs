@@ -39,11 +39,7 @@ impl Fake {
     fn range(&self, gpa: u64, length: usize) -> Result<core::ops::Range<usize>, OutsideRam> {
         let start = usize::try_from(gpa).map_err(|_| OutsideRam)?;
         let end = start.checked_add(length).ok_or(OutsideRam)?;
-        if end > self.memory.len() {
-            Err(OutsideRam)
-        } else {
-            Ok(start..end)
-        }
+        if end > self.memory.len() { Err(OutsideRam) } else { Ok(start..end) }
     }
 }
 

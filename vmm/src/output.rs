@@ -17,10 +17,7 @@ pub struct Output {
 impl Output {
     /// Nothing gathered.
     pub const fn new() -> Self {
-        Self {
-            bytes: [0; CAPACITY],
-            length: 0,
-        }
+        Self { bytes: [0; CAPACITY], length: 0 }
     }
 
     /// Adds `bytes`, sending whole lines.

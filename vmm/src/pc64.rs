@@ -56,11 +56,7 @@ pub struct Pc {
 impl Pc {
     /// As the firmware leaves it, at `now`.
     pub fn new(machine: &Machine, now: u64) -> Self {
-        let &Machine {
-            tsc_hz,
-            vcpus,
-            mailbox,
-        } = machine;
+        let &Machine { tsc_hz, vcpus, mailbox } = machine;
         Self {
             uart: Uart::new(),
             interrupts: Interrupts::new(vcpus),
@@ -84,9 +80,9 @@ impl Pc {
     ) -> Action {
         self.pass_time(host.now());
         match exit {
-            Exit::PortOut {
-                port, size, value, ..
-            } => self.port_out(port, size, value, output, host),
+            Exit::PortOut { port, size, value, .. } => {
+                self.port_out(port, size, value, output, host)
+            }
             Exit::PortIn { port, size } => {
                 Action::Complete(Completion::Value(self.port_in(port, size, host)))
             }
@@ -109,15 +105,11 @@ impl Pc {
                     None => Action::Wait,
                 }
             }
-            Exit::Halt {
-                interruptible: true,
-            } => {
+            Exit::Halt { interruptible: true } => {
                 output.flush(host);
                 Action::Wait
             }
-            Exit::Halt {
-                interruptible: false,
-            } => self.halt_for_good(vcpu, output, host),
+            Exit::Halt { interruptible: false } => self.halt_for_good(vcpu, output, host),
             Exit::ReadOnlyMemory { gpa, rip } | Exit::NotRam { gpa, rip, .. } => {
                 output.message(
                     host,
@@ -177,9 +169,7 @@ impl Pc {
                 break;
             }
             let count = host.input(&mut bytes[..room]);
-            bytes[..count]
-                .iter()
-                .for_each(|byte| self.uart.receive(*byte));
+            bytes[..count].iter().for_each(|byte| self.uart.receive(*byte));
             self.input_waits = count == room;
         }
         let output = self.uart.interrupts();
@@ -227,10 +217,7 @@ fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 }
 
 const fn ended(cause: Cause) -> Action {
-    Action::End {
-        status: STATUS_GUEST_CRASHED,
-        cause,
-    }
+    Action::End { status: STATUS_GUEST_CRASHED, cause }
 }
 
 #[cfg(test)]

@@ -42,19 +42,12 @@ impl Pair {
     /// As the firmware leaves them, with every input masked.
     pub const fn new() -> Self {
         let [first, second] = FIRMWARE_BASES;
-        Self {
-            chips: [
-                Chip::new(first, LEVEL_CAPABLE[0]),
-                Chip::new(second, LEVEL_CAPABLE[1]),
-            ],
-        }
+        Self { chips: [Chip::new(first, LEVEL_CAPABLE[0]), Chip::new(second, LEVEL_CAPABLE[1])] }
     }
 
     /// Whether one of the controllers answers at `port`.
     pub fn has(port: u16) -> bool {
-        [FIRST, SECOND, TRIGGER_MODES]
-            .as_flattened()
-            .contains(&port)
+        [FIRST, SECOND, TRIGGER_MODES].as_flattened().contains(&port)
     }
 
     /// Sets the level of input `irq`, which is taken modulo 16.
@@ -88,20 +81,14 @@ impl Pair {
             return None;
         };
         if input != CASCADE {
-            return Some(Request {
-                irq: input,
-                vector: self.chips[0].vector(input),
-            });
+            return Some(Request { irq: input, vector: self.chips[0].vector(input) });
         }
         // A request that the second withdrew: input 7 stands in for it.
         let input = match self.chips[1].pending() {
             Some(input) => input,
             None => 7,
         };
-        Some(Request {
-            irq: 8 | input,
-            vector: self.chips[1].vector(input),
-        })
+        Some(Request { irq: 8 | input, vector: self.chips[1].vector(input) })
     }
 
     /// The CPU took the interrupt of input `irq`, as [`Self::pending`] gave it.

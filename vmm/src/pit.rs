@@ -138,8 +138,6 @@ impl Pit {
             (REFRESH, self.refresh),
             (OUT_2, channel.out(now, self.clock)),
         ];
-        bits.iter()
-            .filter(|(_, set)| *set)
-            .fold(0, |value, (bit, _)| value | bit)
+        bits.iter().filter(|(_, set)| *set).fold(0, |value, (bit, _)| value | bit)
     }
 }

@@ -47,10 +47,7 @@ pub struct Machine {
 }
 
 /// A guest's platform with its devices.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a process has one platform, on its stack"
-)]
+#[expect(clippy::large_enum_variant, reason = "a process has one platform, on its stack")]
 pub enum Platform {
     /// Solo5 hvt.
     Solo5(solo5::Tender),
@@ -112,14 +109,8 @@ impl Platform {
 }
 
 fn shut_down(output: &mut Output, host: &mut impl Host) -> Action {
-    output.message(
-        host,
-        format_args!("umbriel: triple fault; the vCPU has shut down"),
-    );
-    Action::End {
-        status: STATUS_GUEST_CRASHED,
-        cause: Cause::TripleFault,
-    }
+    output.message(host, format_args!("umbriel: triple fault; the vCPU has shut down"));
+    Action::End { status: STATUS_GUEST_CRASHED, cause: Cause::TripleFault }
 }
 
 fn unsupported(rip: u64, bytes: u64, output: &mut Output, host: &mut impl Host) -> Action {
@@ -131,8 +122,5 @@ fn unsupported(rip: u64, bytes: u64, output: &mut Output, host: &mut impl Host) 
              {a:02x} {b:02x} {c:02x} {d:02x} {e:02x} {f:02x} {g:02x} {h:02x})"
         ),
     );
-    Action::End {
-        status: STATUS_GUEST_CRASHED,
-        cause: Cause::Unsupported,
-    }
+    Action::End { status: STATUS_GUEST_CRASHED, cause: Cause::Unsupported }
 }

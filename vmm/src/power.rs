@@ -52,11 +52,7 @@ pub struct Power {
 impl Power {
     /// In ACPI mode, on a machine whose time-stamp counter has `tsc_hz` ticks a second.
     pub const fn new(tsc_hz: u64) -> Self {
-        Self {
-            enable: 0,
-            control: SCI_ENABLE,
-            tsc_hz: if tsc_hz == 0 { 1 } else { tsc_hz },
-        }
+        Self { enable: 0, control: SCI_ENABLE, tsc_hz: if tsc_hz == 0 { 1 } else { tsc_hz } }
     }
 
     /// A read of `size` bytes at `port` at tick `now`; `None` if that is no register.
@@ -123,10 +119,7 @@ mod tests {
     fn the_timer_counts_24_bits() {
         let power = Power::new(1_000_000_000);
         assert_eq!(power.read(TIMER, 4, 1_000_000_000), Some(3_579_545));
-        assert_eq!(
-            power.read(TIMER, 4, 10_000_000_000),
-            Some(35_795_450 & 0xff_ffff)
-        );
+        assert_eq!(power.read(TIMER, 4, 10_000_000_000), Some(35_795_450 & 0xff_ffff));
         assert!(power.read(TIMER, 4, u64::MAX).is_some());
         assert_eq!(power.read(TIMER, 1, 0), None);
     }

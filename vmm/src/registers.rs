@@ -43,10 +43,7 @@ mod tests {
 
     #[test]
     fn every_register_is_printed() {
-        let mut dump = RegisterDump {
-            vector: 14,
-            ..RegisterDump::default()
-        };
+        let mut dump = RegisterDump { vector: 14, ..RegisterDump::default() };
         for (index, register) in dump.registers.iter_mut().enumerate() {
             *register = 0x1000 + index as u64;
         }
@@ -55,10 +52,7 @@ mod tests {
         print(&dump, &mut output, &mut host);
         let text = host.text();
         for (index, name) in REGISTER_NAMES.iter().enumerate() {
-            assert!(
-                text.contains(&format!("{name} {:016x}", 0x1000 + index)),
-                "{name}"
-            );
+            assert!(text.contains(&format!("{name} {:016x}", 0x1000 + index)), "{name}");
         }
         assert!(text.contains("exception 14"));
         assert!(text.contains("efer 0000000000000000"));

@@ -56,11 +56,7 @@ struct Time {
 impl Rtc {
     /// As firmware leaves it: decimal digits, 24 hours.
     pub const fn new() -> Self {
-        Self {
-            index: 0,
-            status_b: HOURS_24,
-            memory: [0; 128],
-        }
+        Self { index: 0, status_b: HOURS_24, memory: [0; 128] }
     }
 
     /// Whether the clock answers at `port`.
@@ -111,11 +107,7 @@ impl Rtc {
     /// A number of at most two digits.
     const fn number(&self, value: u64) -> u8 {
         let value = (value % 100) as u8;
-        if self.status_b & BINARY != 0 {
-            value
-        } else {
-            ((value / 10) << 4) | (value % 10)
-        }
+        if self.status_b & BINARY != 0 { value } else { ((value / 10) << 4) | (value % 10) }
     }
 
     const fn hours(&self, hour: u64) -> u8 {

@@ -20,26 +20,16 @@ use crate::services::{self, Services, next_exit};
 
 sel4::process!(main);
 
-const NOTHING_NEW: Request = Request::NextExit {
-    offers: Offers::NONE,
-};
+const NOTHING_NEW: Request = Request::NextExit { offers: Offers::NONE };
 
 fn main(page: StartupPage) -> ! {
     let startup = process::start(page);
     let platform = compiled::Platform::from_number(startup.platform).expect("a known platform");
     let tsc_hz = startup.tsc_hz.max(1);
-    let machine = Machine {
-        tsc_hz,
-        vcpus: startup.vcpus as usize,
-        mailbox: startup.secondary.rdi,
-    };
+    let machine = Machine { tsc_hz, vcpus: startup.vcpus as usize, mailbox: startup.secondary.rdi };
     let mut platform = Platform::new(platform, &machine, process::ticks());
     let mut output = Output::new();
-    let mut services = Services {
-        memory_bytes: startup.memory_bytes,
-        tsc_hz,
-        deadline: None,
-    };
+    let mut services = Services { memory_bytes: startup.memory_bytes, tsc_hz, deadline: None };
     let mut request = NOTHING_NEW;
     loop {
         let Some((taken, vcpu, exit)) = next_exit(request) else {
@@ -59,17 +49,11 @@ fn main(page: StartupPage) -> ! {
         let action = platform.serve(vcpu, exit, &mut output, &mut services);
         let offers = platform.offers();
         request = match action {
-            Action::Complete(completion) => Request::Complete {
-                vcpu,
-                completion,
-                offers,
-            },
+            Action::Complete(completion) => Request::Complete { vcpu, completion, offers },
             Action::Wait => Request::NextExit { offers },
-            Action::Start { vcpu } => Request::Complete {
-                vcpu,
-                completion: Completion::Done,
-                offers,
-            },
+            Action::Start { vcpu } => {
+                Request::Complete { vcpu, completion: Completion::Done, offers }
+            }
             Action::End { status, cause } => end(status, cause, &mut output, &mut services),
         };
         services.set_deadline(platform.deadline());

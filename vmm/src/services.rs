@@ -96,16 +96,8 @@ impl Services {
             write_bounce(bytes);
         }
         let inline = words.map(u64::from_le_bytes);
-        let answer = call(Request::Write {
-            gpa,
-            length: bytes.len() as u64,
-            inline,
-        });
-        if answer.info.label() == WRITE {
-            Ok(())
-        } else {
-            Err(OutsideRam)
-        }
+        let answer = call(Request::Write { gpa, length: bytes.len() as u64, inline });
+        if answer.info.label() == WRITE { Ok(()) } else { Err(OutsideRam) }
     }
 
     fn is_ram(&self, gpa: u64, length: usize) -> Result<(), OutsideRam> {
@@ -172,9 +164,7 @@ impl Host for Services {
     }
 
     fn wall_time_ns(&mut self) -> u64 {
-        TIMER
-            .call_with_mrs(MessageInfo::new(timer::WALL_TIME, 0, 0, 0), [])
-            .msg[0]
+        TIMER.call_with_mrs(MessageInfo::new(timer::WALL_TIME, 0, 0, 0), []).msg[0]
     }
 
     fn sleep_ns(&mut self, ns: u64) {

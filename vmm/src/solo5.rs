@@ -37,10 +37,7 @@ enum Refusal {
 
 impl From<&Buffer> for Refusal {
     fn from(buffer: &Buffer) -> Self {
-        Self::Pointer {
-            gpa: buffer.gpa,
-            length: buffer.length,
-        }
+        Self::Pointer { gpa: buffer.gpa, length: buffer.length }
     }
 }
 
@@ -77,16 +74,8 @@ impl Tender {
     /// Serves an exit.
     pub fn serve(&mut self, exit: Exit, output: &mut Output, host: &mut impl Host) -> Action {
         match exit {
-            Exit::PortOut {
-                port,
-                size,
-                value,
-                argument,
-            } => {
-                let argument = Argument {
-                    gpa: u64::from(value),
-                    words: argument,
-                };
+            Exit::PortOut { port, size, value, argument } => {
+                let argument = Argument { gpa: u64::from(value), words: argument };
                 match hypercall(port, size, &argument, output, host) {
                     Ok(action) => action,
                     Err(refusal) => explain(&refusal, output, host),
@@ -131,11 +120,7 @@ fn hypercall(
 }
 
 fn wall_time(argument: &Argument, host: &mut impl Host) -> Result<Action, Refusal> {
-    Buffer {
-        gpa: argument.gpa,
-        length: 8,
-    }
-    .checked(host)?;
+    Buffer { gpa: argument.gpa, length: 8 }.checked(host)?;
     let now = host.wall_time_ns();
     store(argument.gpa, &now.to_le_bytes(), host)?;
     Ok(Action::DONE)
@@ -158,11 +143,7 @@ fn puts(argument: &Argument, output: &mut Output, host: &mut impl Host) -> Resul
 /// No network device is attached, so a poll is a sleep that finds nothing.
 fn poll(argument: &Argument, output: &mut Output, host: &mut impl Host) -> Result<Action, Refusal> {
     let [timeout_ns] = words(argument, host)?;
-    Buffer {
-        gpa: argument.gpa,
-        length: 20,
-    }
-    .checked(host)?;
+    Buffer { gpa: argument.gpa, length: 20 }.checked(host)?;
     output.flush(host);
     host.sleep_ns(timeout_ns);
     store(argument.gpa + 8, &[0; 12], host)?;
@@ -172,31 +153,16 @@ fn poll(argument: &Argument, output: &mut Output, host: &mut impl Host) -> Resul
 fn halt(argument: &Argument, output: &mut Output, host: &mut impl Host) -> Result<Action, Refusal> {
     let [cookie, status] = words(argument, host)?;
     if cookie != 0 {
-        Buffer {
-            gpa: cookie,
-            length: COOKIE_BYTES,
-        }
-        .checked(host)?;
+        Buffer { gpa: cookie, length: COOKIE_BYTES }.checked(host)?;
     }
     output.flush(host);
-    Ok(Action::End {
-        status: status & 0xff,
-        cause: Cause::Exit,
-    })
+    Ok(Action::End { status: status & 0xff, cause: Cause::Exit })
 }
 
 /// The argument structure's first words.
 fn words<const N: usize>(argument: &Argument, host: &mut impl Host) -> Result<[u64; N], Refusal> {
-    let structure = Buffer {
-        gpa: argument.gpa,
-        length: 8 * N as u64,
-    }
-    .checked(host)?;
-    if let Some(words) = argument
-        .words
-        .as_ref()
-        .and_then(|words| words.first_chunk())
-    {
+    let structure = Buffer { gpa: argument.gpa, length: 8 * N as u64 }.checked(host)?;
+    if let Some(words) = argument.words.as_ref().and_then(|words| words.first_chunk()) {
         return Ok(*words);
     }
     let mut bytes = [[0; 8]; N];
@@ -207,14 +173,12 @@ fn words<const N: usize>(argument: &Argument, host: &mut impl Host) -> Result<[u
 
 fn load(gpa: u64, bytes: &mut [u8], host: &mut impl Host) -> Result<(), Refusal> {
     let length = bytes.len() as u64;
-    host.read_guest(gpa, bytes)
-        .map_err(|OutsideRam| Refusal::Pointer { gpa, length })
+    host.read_guest(gpa, bytes).map_err(|OutsideRam| Refusal::Pointer { gpa, length })
 }
 
 fn store(gpa: u64, bytes: &[u8], host: &mut impl Host) -> Result<(), Refusal> {
     let length = bytes.len() as u64;
-    host.write_guest(gpa, bytes)
-        .map_err(|OutsideRam| Refusal::Pointer { gpa, length })
+    host.write_guest(gpa, bytes).map_err(|OutsideRam| Refusal::Pointer { gpa, length })
 }
 
 fn explain(refusal: &Refusal, output: &mut Output, host: &mut impl Host) -> Action {
@@ -234,10 +198,7 @@ fn explain(refusal: &Refusal, output: &mut Output, host: &mut impl Host) -> Acti
 
 fn refuse(output: &mut Output, host: &mut impl Host, text: fmt::Arguments<'_>) -> Action {
     output.message(host, text);
-    Action::End {
-        status: REFUSED,
-        cause: Cause::Refused,
-    }
+    Action::End { status: REFUSED, cause: Cause::Refused }
 }
 
 #[cfg(test)]
@@ -252,9 +213,7 @@ mod tests {
         let words = [0, 8].map(|offset| {
             let mut bytes = [0; 8];
             let gpa = u64::from(argument) + offset;
-            twin.read_guest(gpa, &mut bytes)
-                .ok()
-                .map(|()| u64::from_le_bytes(bytes))
+            twin.read_guest(gpa, &mut bytes).ok().map(|()| u64::from_le_bytes(bytes))
         });
         let [first, second] = words;
         let with = first.zip(second).map(|(first, second)| [first, second]);
@@ -266,23 +225,14 @@ mod tests {
 
     fn exit(host: &mut Fake, number: u16, value: u32, argument: Option<[u64; 2]>) -> Action {
         let mut output = Output::new();
-        let exit = Exit::PortOut {
-            port: FIRST_PORT + number,
-            size: 4,
-            value,
-            argument,
-        };
+        let exit = Exit::PortOut { port: FIRST_PORT + number, size: 4, value, argument };
         let action = Tender::new().serve(exit, &mut output, host);
         output.flush(host);
         action
     }
 
     fn refused(action: Action) -> bool {
-        action
-            == Action::End {
-                status: 1,
-                cause: Cause::Refused,
-            }
+        action == Action::End { status: 1, cause: Cause::Refused }
     }
 
     #[test]
@@ -311,13 +261,7 @@ mod tests {
     #[test]
     fn pointers_outside_memory_end_the_guest() {
         let size = Fake::default().memory_bytes();
-        for (gpa, length) in [
-            (size, 0),
-            (size - 1, 1),
-            (u64::MAX, 2),
-            (0, u64::MAX),
-            (0, size),
-        ] {
+        for (gpa, length) in [(size, 0), (size - 1, 1), (u64::MAX, 2), (0, u64::MAX), (0, size)] {
             let mut host = Fake::default();
             host.put_u64(0x100, gpa);
             host.put_u64(0x108, length);
@@ -360,13 +304,7 @@ mod tests {
     fn halt_gives_the_low_byte() {
         let mut host = Fake::default();
         host.put_u64(0x108, 0x1ff);
-        assert_eq!(
-            call(&mut host, 8, 0x100),
-            Action::End {
-                status: 255,
-                cause: Cause::Exit
-            }
-        );
+        assert_eq!(call(&mut host, 8, 0x100), Action::End { status: 255, cause: Cause::Exit });
         host.put_u64(0x100, u64::MAX);
         assert!(refused(call(&mut host, 8, 0x100)));
     }
@@ -374,18 +312,10 @@ mod tests {
     #[test]
     fn devices_that_are_not_attached_and_other_ports_end_the_guest() {
         for number in [0, 4, 5, 6, 7, 9, 0x100] {
-            assert!(
-                refused(call(&mut Fake::default(), number, 0x100)),
-                "{number}"
-            );
+            assert!(refused(call(&mut Fake::default(), number, 0x100)), "{number}");
         }
         let mut output = Output::new();
-        let exit = Exit::PortOut {
-            port: 0x502,
-            size: 1,
-            value: 0,
-            argument: None,
-        };
+        let exit = Exit::PortOut { port: 0x502, size: 1, value: 0, argument: None };
         let action = Tender::new().serve(exit, &mut output, &mut Fake::default());
         assert!(refused(action));
     }

@@ -162,11 +162,7 @@ impl Uart {
         if cause == EMPTY {
             self.became_empty = false;
         }
-        if self.has_fifos() {
-            cause | FIFOS_ON
-        } else {
-            cause
-        }
+        if self.has_fifos() { cause | FIFOS_ON } else { cause }
     }
 
     fn line_status(&mut self) -> u8 {
@@ -229,11 +225,7 @@ impl Uart {
         if turned || value & CLEAR_RECEIVER != 0 {
             self.received.clear();
         }
-        self.fifo_control = if value & FIFO_ENABLE != 0 {
-            value & FIFO_KEPT
-        } else {
-            0
-        };
+        self.fifo_control = if value & FIFO_ENABLE != 0 { value & FIFO_KEPT } else { 0 };
     }
 }
 

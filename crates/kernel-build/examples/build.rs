@@ -18,16 +18,10 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let repo_root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()?;
+    let repo_root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let mut args = std::env::args().skip(1);
-    let out_dir = args
-        .next()
-        .map_or_else(|| repo_root.join("target/kernel"), PathBuf::from);
-    let omit_edits = args
-        .map(|name| name.parse())
-        .collect::<Result<Vec<EditId>, String>>()?;
+    let out_dir = args.next().map_or_else(|| repo_root.join("target/kernel"), PathBuf::from);
+    let omit_edits = args.map(|name| name.parse()).collect::<Result<Vec<EditId>, String>>()?;
     for profile in [Profile::Release, Profile::Debug] {
         let image = kernel_build::build(&BuildRequest {
             repo_root: &repo_root,

@@ -91,10 +91,8 @@ pub fn build(request: &BuildRequest<'_>) -> Result<KernelImage, Error> {
 
 fn selected_edits(request: &BuildRequest<'_>) -> Result<Vec<Edit>, Error> {
     let mut selected = edits::edits(request.repo_root)?;
-    if let Some(unknown) = request
-        .omit_edits
-        .iter()
-        .find(|id| selected.iter().all(|edit| edit.id != **id))
+    if let Some(unknown) =
+        request.omit_edits.iter().find(|id| selected.iter().all(|edit| edit.id != **id))
     {
         return Err(Error::UnknownEdit(*unknown));
     }
@@ -122,11 +120,7 @@ fn produce(
         (request.progress)(&format!("applying {}: {}", edit.id, edit.title));
         edits::apply(edit, &source)?;
     }
-    let recipe = Recipe {
-        dir,
-        config,
-        python: &python,
-    };
+    let recipe = Recipe { dir, config, python: &python };
     (request.progress)("generating headers");
     recipe.generate_headers()?;
     (request.progress)("compiling the kernel");
@@ -143,10 +137,7 @@ fn collect_abi(dir: &Path) -> Result<(), Error> {
         tree::copy_dir(&dir.join("src").join(part), &abi.join(part))?;
     }
     for header in crate::recipe::NUMBER_HEADERS {
-        tree::copy_file(
-            &dir.join("gen").join(header),
-            &abi.join("generated").join(header),
-        )?;
+        tree::copy_file(&dir.join("gen").join(header), &abi.join("generated").join(header))?;
     }
     let autoconf = abi.join("autoconf.h");
     fs::copy(dir.join("gen/autoconf.h"), &autoconf).map_err(Error::io("write", &autoconf))?;

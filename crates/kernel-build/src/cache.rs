@@ -47,11 +47,7 @@ pub(crate) fn key(package: &Package, edits: &[Edit], config: &Config) -> Result<
     }
     part(format!("{config:?}").as_bytes());
     for tool in ["gcc", "ld"] {
-        part(
-            &Call::new("asking for versions", tool)
-                .arg("--version")
-                .run()?,
-        );
+        part(&Call::new("asking for versions", tool).arg("--version").run()?);
     }
     let digest = hash.finalize();
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

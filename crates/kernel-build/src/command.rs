@@ -19,10 +19,7 @@ pub(crate) struct Call {
 impl Call {
     /// Starts a call of `program`; `step` names it in an error.
     pub(crate) fn new(step: &'static str, program: impl AsRef<OsStr>) -> Call {
-        Call {
-            step,
-            command: Command::new(program),
-        }
+        Call { step, command: Command::new(program) }
     }
 
     /// Appends one argument.
@@ -59,20 +56,14 @@ impl Call {
             command: shell_line(command),
             output,
         };
-        let output = self
-            .command
-            .output()
-            .map_err(|e| failed(&self.command, e.to_string()))?;
+        let output = self.command.output().map_err(|e| failed(&self.command, e.to_string()))?;
         if output.status.success() {
             return Ok(output.stdout);
         }
         let text = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n");
-        Err(failed(
-            &self.command,
-            format!("{tail}\n({})", output.status),
-        ))
+        Err(failed(&self.command, format!("{tail}\n({})", output.status)))
     }
 }
 
@@ -107,10 +98,8 @@ mod tests {
 
     #[test]
     fn failure_shows_command_and_last_words() {
-        let error = Call::new("try", "sh")
-            .args(["-c", "echo a word >&2; exit 3"])
-            .run()
-            .unwrap_err();
+        let error =
+            Call::new("try", "sh").args(["-c", "echo a word >&2; exit 3"]).run().unwrap_err();
         let text = error.to_string();
         assert!(text.contains("sh -c 'echo a word >&2; exit 3'"), "{text}");
         assert!(text.contains("a word\n") && text.contains('3'), "{text}");

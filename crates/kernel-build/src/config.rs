@@ -123,9 +123,7 @@ mod tests {
     #[test]
     fn difference_wins_and_false_undefines() {
         let mut config = parse("defines = ['A']\n[settings]\nFASTPATH = true\nTICK = 2");
-        config.extend(parse(
-            "defines = ['B']\n[settings]\nFASTPATH = false\nTICK = 3",
-        ));
+        config.extend(parse("defines = ['B']\n[settings]\nFASTPATH = false\nTICK = 3"));
         let text = config.autoconf();
         assert!(text.contains("#define CONFIG_TICK 3\n"));
         assert!(!text.contains("FASTPATH"));

@@ -29,20 +29,15 @@ impl FromStr for EditId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<EditId, String> {
-        text.strip_prefix(['E', 'e'])
-            .and_then(|number| number.parse().ok())
-            .map(EditId)
-            .ok_or_else(|| {
-                format!("{text:?} is not the name of a kernel edit; names are E1, E2, …")
-            })
+        text.strip_prefix(['E', 'e']).and_then(|number| number.parse().ok()).map(EditId).ok_or_else(
+            || format!("{text:?} is not the name of a kernel edit; names are E1, E2, …"),
+        )
     }
 }
 
 impl<'de> Deserialize<'de> for EditId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<EditId, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -86,19 +81,13 @@ pub fn edits(repo_root: &Path) -> Result<Vec<Edit>, Error> {
     let mut edits = Vec::new();
     for entry in fs::read_dir(&dir).map_err(Error::io("read", &dir))? {
         let path = entry.map_err(Error::io("read", &dir))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
+        if path.extension().is_some_and(|extension| extension == "toml") {
             edits.push(read_edit(&path)?);
         }
     }
     edits.sort_by_key(|edit| edit.id);
     match edits.windows(2).find(|pair| pair[0].id == pair[1].id) {
-        Some(pair) => Err(Error::data(
-            &dir,
-            format!("two files define the edit {}", pair[0].id),
-        )),
+        Some(pair) => Err(Error::data(&dir, format!("two files define the edit {}", pair[0].id))),
         None => Ok(edits),
     }
 }
@@ -107,10 +96,7 @@ fn read_edit(path: &Path) -> Result<Edit, Error> {
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     let edit: Edit = toml::from_str(&text).map_err(|e| Error::data(path, e))?;
     let expected = format!("{}.toml", edit.id.to_string().to_lowercase());
-    if path
-        .file_name()
-        .is_none_or(|name| name != expected.as_str())
-    {
+    if path.file_name().is_none_or(|name| name != expected.as_str()) {
         return Err(Error::data(
             path,
             format!("holds the edit {}; rename it to {expected}", edit.id),
@@ -159,19 +145,12 @@ mod tests {
     use super::*;
 
     fn replacement(find: &str) -> Replacement {
-        Replacement {
-            file: "f.c".into(),
-            find: find.into(),
-            replace: "new".into(),
-        }
+        Replacement { file: "f.c".into(), find: find.into(), replace: "new".into() }
     }
 
     #[test]
     fn replaces_a_single_match() {
-        assert_eq!(
-            replace_once("a old b", &replacement("old")),
-            Ok("a new b".into())
-        );
+        assert_eq!(replace_once("a old b", &replacement("old")), Ok("a new b".into()));
     }
 
     #[test]
@@ -220,10 +199,7 @@ mod tests {
 
     #[test]
     fn edit_names_parse_and_print() {
-        assert_eq!(
-            "E8".parse::<EditId>().map(|id| id.to_string()),
-            Ok("E8".to_owned())
-        );
+        assert_eq!("E8".parse::<EditId>().map(|id| id.to_string()), Ok("E8".to_owned()));
         assert!("8".parse::<EditId>().is_err() && "E".parse::<EditId>().is_err());
     }
 }

@@ -70,39 +70,23 @@ impl Error {
         action: &'static str,
         path: &'a Path,
     ) -> impl FnOnce(io::Error) -> Error + use<'a> {
-        move |source| Error::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Error::Io { action, path: path.to_owned(), source }
     }
 
     /// An error about the content of a data file.
     pub(crate) fn data(path: &Path, reason: impl fmt::Display) -> Error {
-        Error::BadData {
-            path: path.to_owned(),
-            reason: reason.to_string(),
-        }
+        Error::BadData { path: path.to_owned(), reason: reason.to_string() }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io {
-                action,
-                path,
-                source,
-            } => {
+            Error::Io { action, path, source } => {
                 write!(f, "cannot {action} {}: {source}", path.display())
             }
             Error::BadData { path, reason } => write!(f, "{}: {reason}", path.display()),
-            Error::EditMismatch {
-                edit,
-                file,
-                matches,
-                find,
-            } => write!(
+            Error::EditMismatch { edit, file, matches, find } => write!(
                 f,
                 "kernel edit {edit}: the text starting with {find:?} occurs {matches} times in {file} of the kernel \
                  tree, expected exactly once. Either the sources are not seL4 {} or another edit changed the same \
@@ -111,33 +95,20 @@ impl fmt::Display for Error {
                 edit.to_string().to_lowercase(),
             ),
             Error::UnknownEdit(edit) => {
-                write!(
-                    f,
-                    "there is no kernel edit {edit}; `cargo umbriel kernel` lists them"
-                )
+                write!(f, "there is no kernel edit {edit}; `cargo umbriel kernel` lists them")
             }
             Error::Package { name, reason } => write!(
                 f,
                 "cannot find the sources of {name}: {reason}. They are locked in sources/Cargo.lock and fetched \
                  by cargo; check the network, then try `cargo fetch --locked --manifest-path sources/Cargo.toml`"
             ),
-            Error::MissingTool {
-                name,
-                debian_package,
-            } => write!(
+            Error::MissingTool { name, debian_package } => write!(
                 f,
                 "the kernel build needs {name}, which is not installed: `apt-get install {debian_package}` \
                  (Debian) brings it"
             ),
-            Error::ToolFailed {
-                step,
-                command,
-                output,
-            } => {
-                write!(
-                    f,
-                    "kernel build, {step}: this command failed:\n  {command}\n{output}"
-                )
+            Error::ToolFailed { step, command, output } => {
+                write!(f, "kernel build, {step}: this command failed:\n  {command}\n{output}")
             }
         }
     }

@@ -40,9 +40,7 @@ const CLD_BEFORE_STACK: [u8; 5] = [0xfc, 0x48, 0x8d, 0x24, 0x25];
 pub fn inspect(image: &KernelImage) -> Result<Vec<Finding>, Error> {
     let data = fs::read(&image.elf).map_err(Error::io("read", &image.elf))?;
     let kernel = Kernel::parse(&data).map_err(|reason| Error::data(&image.elf, reason))?;
-    kernel
-        .findings()
-        .map_err(|reason| Error::data(&image.elf, reason))
+    kernel.findings().map_err(|reason| Error::data(&image.elf, reason))
 }
 
 /// A parsed kernel file.
@@ -52,9 +50,7 @@ struct Kernel<'a> {
 
 impl<'a> Kernel<'a> {
     fn parse(data: &'a [u8]) -> Result<Kernel<'a>, String> {
-        object::File::parse(data)
-            .map(|file| Kernel { file })
-            .map_err(|e| e.to_string())
+        object::File::parse(data).map(|file| Kernel { file }).map_err(|e| e.to_string())
     }
 
     fn findings(&self) -> Result<Vec<Finding>, String> {
@@ -76,9 +72,7 @@ impl<'a> Kernel<'a> {
             finding(
                 4,
                 "SYSCALL masks NT, DF and AC",
-                self.boot_code()?
-                    .windows(5)
-                    .any(|bytes| bytes == LOAD_FLAG_MASK),
+                self.boot_code()?.windows(5).any(|bytes| bytes == LOAD_FLAG_MASK),
                 "no instruction loads the flag mask 0x44700".to_owned(),
             ),
             finding(
@@ -123,20 +117,15 @@ impl<'a> Kernel<'a> {
         self.file
             .sections()
             .find_map(|section| {
-                section
-                    .data_range(range.start, range.end - range.start)
-                    .ok()
-                    .flatten()
+                section.data_range(range.start, range.end - range.start).ok().flatten()
             })
             .ok_or_else(|| format!("the code of {name} is in no section"))
     }
 
     /// The code that runs only while booting.
     fn boot_code(&self) -> Result<&'a [u8], String> {
-        let section = self
-            .file
-            .section_by_name(".boot")
-            .ok_or("the kernel has no section .boot")?;
+        let section =
+            self.file.section_by_name(".boot").ok_or("the kernel has no section .boot")?;
         section.data().map_err(|e| e.to_string())
     }
 }
@@ -158,22 +147,12 @@ mod tests {
     #[test]
     fn sign_extension_is_recognised() {
         // shl $16,%rax; sar $16,%rax and the same of %r9.
-        assert!(sign_extends_48_bits(&[
-            0x90, 0x48, 0xc1, 0xe0, 16, 0x48, 0xc1, 0xf8, 16, 0xc3
-        ]));
-        assert!(sign_extends_48_bits(&[
-            0x49, 0xc1, 0xe1, 16, 0x49, 0xc1, 0xf9, 16
-        ]));
+        assert!(sign_extends_48_bits(&[0x90, 0x48, 0xc1, 0xe0, 16, 0x48, 0xc1, 0xf8, 16, 0xc3]));
+        assert!(sign_extends_48_bits(&[0x49, 0xc1, 0xe1, 16, 0x49, 0xc1, 0xf9, 16]));
         // Different registers, another count, a logical shift.
-        assert!(!sign_extends_48_bits(&[
-            0x48, 0xc1, 0xe0, 16, 0x48, 0xc1, 0xf9, 16
-        ]));
-        assert!(!sign_extends_48_bits(&[
-            0x48, 0xc1, 0xe0, 12, 0x48, 0xc1, 0xf8, 12
-        ]));
-        assert!(!sign_extends_48_bits(&[
-            0x48, 0xc1, 0xe0, 16, 0x48, 0xc1, 0xe8, 16
-        ]));
+        assert!(!sign_extends_48_bits(&[0x48, 0xc1, 0xe0, 16, 0x48, 0xc1, 0xf9, 16]));
+        assert!(!sign_extends_48_bits(&[0x48, 0xc1, 0xe0, 12, 0x48, 0xc1, 0xf8, 12]));
+        assert!(!sign_extends_48_bits(&[0x48, 0xc1, 0xe0, 16, 0x48, 0xc1, 0xe8, 16]));
     }
 
     #[test]

@@ -34,16 +34,8 @@ pub(crate) const NUMBER_HEADERS: [&str; 4] = [
 
 /// Interface file, option and resulting header of each label generator call.
 const LABELS: [(&str, Option<&str>, &str); 3] = [
-    (
-        "libsel4/include/interfaces/sel4.xml",
-        None,
-        NUMBER_HEADERS[0],
-    ),
-    (
-        "libsel4/arch_include/x86/interfaces/sel4arch.xml",
-        Some("--arch"),
-        NUMBER_HEADERS[1],
-    ),
+    ("libsel4/include/interfaces/sel4.xml", None, NUMBER_HEADERS[0]),
+    ("libsel4/arch_include/x86/interfaces/sel4arch.xml", Some("--arch"), NUMBER_HEADERS[1]),
     (
         "libsel4/sel4_arch_include/x86_64/interfaces/sel4arch.xml",
         Some("--sel4_arch"),
@@ -53,14 +45,8 @@ const LABELS: [(&str, Option<&str>, &str); 3] = [
 
 /// Bitfield descriptions of the tree, and the stem of what is made of each.
 const BITFIELDS: [(&str, &str); 3] = [
-    (
-        "include/64/mode/api/shared_types.bf",
-        "64/mode/api/shared_types",
-    ),
-    (
-        "include/arch/x86/arch/object/structures.bf",
-        "arch/object/structures",
-    ),
+    ("include/64/mode/api/shared_types.bf", "64/mode/api/shared_types"),
+    ("include/arch/x86/arch/object/structures.bf", "arch/object/structures"),
     (
         "include/plat/pc99/plat/64/plat_mode/machine/hardware.bf",
         "plat/64/plat_mode/machine/hardware",
@@ -147,19 +133,11 @@ impl Recipe<'_> {
         }
         let header = self.prepared(&format!("gen/{}", NUMBER_HEADERS[3]))?;
         self.generator("syscall_header_gen.py")
-            .args([
-                "--xml",
-                "src/include/api/syscall.xml",
-                "--kernel_header",
-                &header,
-            ])
+            .args(["--xml", "src/include/api/syscall.xml", "--kernel_header", &header])
             .run()?;
         for (description, stem) in BITFIELDS {
             let expanded = self.prepared(&format!("gen/{stem}.pbf"))?;
-            let text = self
-                .preprocessor()
-                .arg(format!("src/{description}"))
-                .run()?;
+            let text = self.preprocessor().arg(format!("src/{description}")).run()?;
             self.write(&expanded, &text)?;
             self.generator("bitfield_gen.py")
                 .args([expanded, format!("gen/{stem}_gen.h")])
@@ -189,11 +167,8 @@ impl Recipe<'_> {
 
     /// Links `kernel.elf` and converts it to `kernel32.elf`.
     pub(crate) fn link(&self) -> Result<(), Error> {
-        let script = self
-            .preprocessor()
-            .args(["-x", "c"])
-            .arg(format!("src/{LINKER_SCRIPT}"))
-            .run()?;
+        let script =
+            self.preprocessor().args(["-x", "c"]).arg(format!("src/{LINKER_SCRIPT}")).run()?;
         self.write("gen/linker.lds", &script)?;
         Call::new("linking", "gcc")
             .dir(self.dir)
@@ -248,8 +223,7 @@ impl Recipe<'_> {
     }
 
     fn preprocessor(&self) -> Call {
-        self.gcc("preprocessing")
-            .args(["-E", "-P", "-nostdinc", "-x", "c"])
+        self.gcc("preprocessing").args(["-E", "-P", "-nostdinc", "-x", "c"])
     }
 
     /// The compiler with all include directories and defines.
@@ -257,12 +231,7 @@ impl Recipe<'_> {
         Call::new(step, "gcc")
             .dir(self.dir)
             .args(INCLUDES.map(|include| format!("-I{include}")))
-            .args(
-                self.config
-                    .defines
-                    .iter()
-                    .map(|define| format!("-D{define}")),
-            )
+            .args(self.config.defines.iter().map(|define| format!("-D{define}")))
     }
 
     /// Makes the directory of a file below the result directory; returns the file.

@@ -54,10 +54,7 @@ struct LockedPackage {
 /// no checksum, or if cargo cannot fetch it.
 pub fn package(repo_root: &Path, name: &str) -> Result<Package, Error> {
     let sources = repo_root.join("sources");
-    let missing = |reason: String| Error::Package {
-        name: name.to_owned(),
-        reason,
-    };
+    let missing = |reason: String| Error::Package { name: name.to_owned(), reason };
     let metadata = metadata(&sources).map_err(|e| missing(e.to_string()))?;
     let found = metadata
         .packages
@@ -65,21 +62,10 @@ pub fn package(repo_root: &Path, name: &str) -> Result<Package, Error> {
         .find(|package| package.name == name)
         .ok_or_else(|| missing("sources/Cargo.toml has no such dependency".to_owned()))?;
     let checksum = locked_checksum(&sources.join("Cargo.lock"), &found)?.ok_or_else(|| {
-        missing(format!(
-            "version {} has no checksum in sources/Cargo.lock",
-            found.version
-        ))
+        missing(format!("version {} has no checksum in sources/Cargo.lock", found.version))
     })?;
-    let dir = found
-        .manifest_path
-        .parent()
-        .unwrap_or(Path::new("/"))
-        .to_owned();
-    Ok(Package {
-        dir,
-        version: found.version,
-        checksum,
-    })
+    let dir = found.manifest_path.parent().unwrap_or(Path::new("/")).to_owned();
+    Ok(Package { dir, version: found.version, checksum })
 }
 
 /// Returns the directory of the unpacked source package `name`.
@@ -94,13 +80,7 @@ fn metadata(sources: &Path) -> Result<Metadata, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = sources.join("Cargo.toml");
     let json = Call::new("locating sources", cargo)
-        .args([
-            "metadata",
-            "--locked",
-            "--format-version",
-            "1",
-            "--manifest-path",
-        ])
+        .args(["metadata", "--locked", "--format-version", "1", "--manifest-path"])
         .arg(&manifest)
         .run()?;
     serde_json::from_slice(&json)
@@ -111,9 +91,5 @@ fn locked_checksum(lock_file: &Path, wanted: &MetadataPackage) -> Result<Option<
     let text = std::fs::read_to_string(lock_file).map_err(Error::io("read", lock_file))?;
     let lock: Lock = toml::from_str(&text).map_err(|e| Error::data(lock_file, e))?;
     let same = |p: &LockedPackage| p.name == wanted.name && p.version == wanted.version;
-    Ok(lock
-        .package
-        .into_iter()
-        .find(same)
-        .and_then(|package| package.checksum))
+    Ok(lock.package.into_iter().find(same).and_then(|package| package.checksum))
 }

@@ -22,26 +22,14 @@ pub struct Tool {
 
 /// Programs, each probed by `<name> --version`.
 const PROGRAMS: [Tool; 4] = [
-    Tool {
-        name: "gcc",
-        why: "compiles the kernel",
-        debian_package: "gcc",
-    },
-    Tool {
-        name: "ld",
-        why: "links the kernel",
-        debian_package: "binutils",
-    },
+    Tool { name: "gcc", why: "compiles the kernel", debian_package: "gcc" },
+    Tool { name: "ld", why: "links the kernel", debian_package: "binutils" },
     Tool {
         name: "objcopy",
         why: "makes the 32-bit ELF that QEMU's -kernel takes",
         debian_package: "binutils",
     },
-    Tool {
-        name: "python3",
-        why: "runs the kernel's header generators",
-        debian_package: "python3",
-    },
+    Tool { name: "python3", why: "runs the kernel's header generators", debian_package: "python3" },
 ];
 
 /// Python modules that the kernel's generators import.
@@ -68,20 +56,14 @@ const PYTHONS: [&str; 2] = ["/usr/bin/python3", "python3"];
 
 /// Lists what is missing on this machine; empty if the kernel can be built.
 pub fn missing_tools() -> Vec<Tool> {
-    let mut missing: Vec<Tool> = PROGRAMS
-        .into_iter()
-        .filter(|tool| !answers(tool.name, &["--version"]))
-        .collect();
+    let mut missing: Vec<Tool> =
+        PROGRAMS.into_iter().filter(|tool| !answers(tool.name, &["--version"])).collect();
     if python().is_err() {
         let best = PYTHONS
             .into_iter()
             .find(|python| answers(python, &["--version"]))
             .unwrap_or(PYTHONS[0]);
-        missing.extend(
-            MODULES
-                .into_iter()
-                .filter(|module| !imports(best, &[module.name])),
-        );
+        missing.extend(MODULES.into_iter().filter(|module| !imports(best, &[module.name])));
     }
     missing
 }
@@ -95,19 +77,12 @@ pub(crate) fn python() -> Result<OsString, Error> {
     if let Some(python) = PYTHONS.into_iter().find(|python| imports(python, &names)) {
         return Ok(python.into());
     }
-    let missing = |tool: Tool| Error::MissingTool {
-        name: tool.name,
-        debian_package: tool.debian_package,
-    };
-    let Some(best) = PYTHONS
-        .into_iter()
-        .find(|python| answers(python, &["--version"]))
-    else {
+    let missing =
+        |tool: Tool| Error::MissingTool { name: tool.name, debian_package: tool.debian_package };
+    let Some(best) = PYTHONS.into_iter().find(|python| answers(python, &["--version"])) else {
         return Err(missing(PROGRAMS[3]));
     };
-    let module = MODULES
-        .into_iter()
-        .find(|module| !imports(best, &[module.name]));
+    let module = MODULES.into_iter().find(|module| !imports(best, &[module.name]));
     Err(missing(module.unwrap_or(MODULES[0])))
 }
 
@@ -116,14 +91,10 @@ pub(crate) fn python() -> Result<OsString, Error> {
 /// # Errors
 /// [`Error::MissingTool`].
 pub(crate) fn require_programs() -> Result<(), Error> {
-    match PROGRAMS[..3]
-        .iter()
-        .find(|tool| !answers(tool.name, &["--version"]))
-    {
-        Some(tool) => Err(Error::MissingTool {
-            name: tool.name,
-            debian_package: tool.debian_package,
-        }),
+    match PROGRAMS[..3].iter().find(|tool| !answers(tool.name, &["--version"])) {
+        Some(tool) => {
+            Err(Error::MissingTool { name: tool.name, debian_package: tool.debian_package })
+        }
         None => Ok(()),
     }
 }

@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 use kernel_build::{BuildRequest, EditId, Error, KernelImage, Profile};
 
 fn repo_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .expect("repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("repository")
 }
 
 fn build(out_dir: &Path, omit_edits: &[EditId], steps: &Cell<usize>) -> Result<KernelImage, Error> {
@@ -45,10 +42,7 @@ fn builds_once_and_holds_what_the_edits_promise() {
 
     // QEMU takes a 32-bit ELF (class 1) for the i386 (machine 3).
     let elf32 = fs::read(&image.elf32).expect("kernel32.elf");
-    assert_eq!(
-        (&elf32[..5], &elf32[18..20]),
-        (b"\x7fELF\x01".as_slice(), [3, 0].as_slice())
-    );
+    assert_eq!((&elf32[..5], &elf32[18..20]), (b"\x7fELF\x01".as_slice(), [3, 0].as_slice()));
 
     // The bindings read these.
     let abi = |file: &str| fs::read_to_string(image.abi_dir.join(file)).expect(file);

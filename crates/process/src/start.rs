@@ -20,10 +20,6 @@ pub fn start(page: StartupPage) -> &'static Startup {
         label: PANIC,
         name: startup.name.as_str(),
     });
-    assert_eq!(
-        startup.version,
-        protocol::VERSION,
-        "protocol version of the startup page"
-    );
+    assert_eq!(startup.version, protocol::VERSION, "protocol version of the startup page");
     startup
 }

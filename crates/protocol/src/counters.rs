@@ -123,11 +123,7 @@ mod tests {
     fn names_are_unique() {
         for (index, counter) in Server::ALL.iter().enumerate() {
             assert_eq!(*counter as usize, index);
-            assert!(
-                Server::ALL[..index]
-                    .iter()
-                    .all(|other| other.as_str() != counter.as_str())
-            );
+            assert!(Server::ALL[..index].iter().all(|other| other.as_str() != counter.as_str()));
         }
     }
 }

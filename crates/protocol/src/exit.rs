@@ -111,10 +111,7 @@ impl Taken {
 
     /// What `words` of an exit say.
     pub const fn of(words: Words) -> Self {
-        Self {
-            vcpus: (words[0] >> TAKEN_SHIFT) as u8,
-            late: (words[0] >> LATE_SHIFT) as u8,
-        }
+        Self { vcpus: (words[0] >> TAKEN_SHIFT) as u8, late: (words[0] >> LATE_SHIFT) as u8 }
     }
 }
 
@@ -123,12 +120,7 @@ impl Exit {
     pub const fn encode(self, vcpu: usize) -> Words {
         let vcpu = (vcpu as u64) << 8;
         match self {
-            Self::PortOut {
-                port,
-                size,
-                value,
-                argument,
-            } => {
+            Self::PortOut { port, size, value, argument } => {
                 let (present, [first, second]) = match argument {
                     Some(words) => (1, words),
                     None => (0, [0; 2]),
@@ -136,12 +128,9 @@ impl Exit {
                 let port = (port as u64) << 16 | (size as u64) << 32;
                 [1 | vcpu | port | present << 40, value as u64, first, second]
             }
-            Self::PortIn { port, size } => [
-                2 | vcpu | (port as u64) << 16 | (size as u64) << 32,
-                0,
-                0,
-                0,
-            ],
+            Self::PortIn { port, size } => {
+                [2 | vcpu | (port as u64) << 16 | (size as u64) << 32, 0, 0, 0]
+            }
             Self::ReadMsr { index } => [3 | vcpu, index as u64, 0, 0],
             Self::WriteMsr { index, value } => [4 | vcpu, index as u64, value, 0],
             Self::Halt { interruptible } => [5 | vcpu, interruptible as u64, 0, 0],
@@ -164,37 +153,16 @@ impl Exit {
                 port,
                 size,
                 value: first as u32,
-                argument: if head >> 40 & 1 != 0 {
-                    Some([second, third])
-                } else {
-                    None
-                },
+                argument: if head >> 40 & 1 != 0 { Some([second, third]) } else { None },
             },
             2 if matches!(size, 1 | 2 | 4) => Self::PortIn { port, size },
-            3 => Self::ReadMsr {
-                index: first as u32,
-            },
-            4 => Self::WriteMsr {
-                index: first as u32,
-                value: second,
-            },
-            5 => Self::Halt {
-                interruptible: first != 0,
-            },
-            6 => Self::ReadOnlyMemory {
-                gpa: first,
-                rip: second,
-            },
-            7 => Self::NotRam {
-                gpa: first,
-                rip: second,
-                write: third != 0,
-            },
+            3 => Self::ReadMsr { index: first as u32 },
+            4 => Self::WriteMsr { index: first as u32, value: second },
+            5 => Self::Halt { interruptible: first != 0 },
+            6 => Self::ReadOnlyMemory { gpa: first, rip: second },
+            7 => Self::NotRam { gpa: first, rip: second, write: third != 0 },
             8 => Self::Shutdown,
-            9 => Self::Unsupported {
-                rip: first,
-                bytes: second,
-            },
+            9 => Self::Unsupported { rip: first, bytes: second },
             10 => Self::Woken { input: first != 0 },
             _ => return None,
         };
@@ -277,42 +245,19 @@ mod tests {
     #[test]
     fn exits_round_trip() {
         let exits = [
-            Exit::PortOut {
-                port: 0x501,
-                size: 4,
-                value: 0xdead_beef,
-                argument: Some([5, 6]),
-            },
-            Exit::PortIn {
-                port: 0x3f8,
-                size: 1,
-            },
+            Exit::PortOut { port: 0x501, size: 4, value: 0xdead_beef, argument: Some([5, 6]) },
+            Exit::PortIn { port: 0x3f8, size: 1 },
             Exit::ReadMsr { index: 0xc000_0080 },
-            Exit::WriteMsr {
-                index: 0x1b,
-                value: u64::MAX,
-            },
-            Exit::Halt {
-                interruptible: true,
-            },
-            Exit::ReadOnlyMemory {
-                gpa: 0x10_0000,
-                rip: 0x10_1234,
-            },
-            Exit::NotRam {
-                gpa: 0xfee0_0000,
-                rip: 5,
-                write: true,
-            },
+            Exit::WriteMsr { index: 0x1b, value: u64::MAX },
+            Exit::Halt { interruptible: true },
+            Exit::ReadOnlyMemory { gpa: 0x10_0000, rip: 0x10_1234 },
+            Exit::NotRam { gpa: 0xfee0_0000, rip: 5, write: true },
             Exit::Shutdown,
             Exit::Unsupported { rip: 1, bytes: 2 },
             Exit::Woken { input: true },
         ];
         for (vcpu, exit) in exits.into_iter().enumerate() {
-            let taken = Taken {
-                vcpus: 0xa5,
-                late: 0x81,
-            };
+            let taken = Taken { vcpus: 0xa5, late: 0x81 };
             let words = taken.add_to(exit.encode(vcpu));
             assert_eq!(Exit::decode(words), Some((vcpu, exit)));
             assert_eq!(Taken::of(words), taken);

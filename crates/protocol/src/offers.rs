@@ -21,10 +21,7 @@ const _: () = assert!(MAX_VCPUS == 8, "a bit and a byte for each vCPU");
 
 impl Offers {
     /// Nothing has changed.
-    pub const NONE: Self = Self {
-        vcpus: 0,
-        vectors: 0,
-    };
+    pub const NONE: Self = Self { vcpus: 0, vectors: 0 };
 
     /// `vector` for the vCPU `vcpu` alone.
     pub const fn one(vcpu: usize, vector: Option<u8>) -> Self {
@@ -92,10 +89,7 @@ mod tests {
         assert_eq!(offers.changed(), 0b1000_1001);
         let vectors = [0, 1, 2, 3, 4, 5, 6, 7].map(|vcpu| offers.vector(vcpu));
         let none = None;
-        assert_eq!(
-            vectors,
-            [Some(0x20), none, none, none, none, none, none, Some(0xff)]
-        );
+        assert_eq!(vectors, [Some(0x20), none, none, none, none, none, none, Some(0xff)]);
         offers.set(3, Some(0));
         assert_eq!(offers.vector(3), Some(0));
         assert_eq!(Offers::decode(offers.encode()), Some(offers));

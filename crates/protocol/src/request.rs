@@ -98,11 +98,7 @@ impl Request {
                 let [head, vectors] = offers.encode();
                 (NEXT_EXIT, [head, vectors, 0, 0])
             }
-            Self::Complete {
-                vcpu,
-                completion,
-                offers,
-            } => {
+            Self::Complete { vcpu, completion, offers } => {
                 let (kind, value) = completion.encode();
                 let [head, vectors] = offers.encode();
                 (COMPLETE, [vcpu as u64 | kind << 8, value, head, vectors])
@@ -110,11 +106,7 @@ impl Request {
             Self::Read { gpa, length } => (READ, [gpa, length, 0, 0]),
             Self::LogDirty { on } => (LOG_DIRTY, [on as u64, 0, 0, 0]),
             Self::ReadDirty { first } => (READ_DIRTY, [first, 0, 0, 0]),
-            Self::Write {
-                gpa,
-                length,
-                inline,
-            } => (WRITE, [gpa, length, inline[0], inline[1]]),
+            Self::Write { gpa, length, inline } => (WRITE, [gpa, length, inline[0], inline[1]]),
         }
     }
 
@@ -132,31 +124,19 @@ impl Request {
             },
             COMPLETE => {
                 let vcpu = first & 0xff;
-                match (
-                    Completion::decode(first >> 8, second),
-                    Offers::decode([third, fourth]),
-                ) {
+                match (Completion::decode(first >> 8, second), Offers::decode([third, fourth])) {
                     (Some(completion), Some(offers)) if vcpu < MAX_VCPUS as u64 => {
-                        Some(Self::Complete {
-                            vcpu: vcpu as usize,
-                            completion,
-                            offers,
-                        })
+                        Some(Self::Complete { vcpu: vcpu as usize, completion, offers })
                     }
                     _ => None,
                 }
             }
-            READ if second <= BOUNCE_BYTES => Some(Self::Read {
-                gpa: first,
-                length: second,
-            }),
+            READ if second <= BOUNCE_BYTES => Some(Self::Read { gpa: first, length: second }),
             LOG_DIRTY if first <= 1 => Some(Self::LogDirty { on: first == 1 }),
             READ_DIRTY => Some(Self::ReadDirty { first }),
-            WRITE if second <= BOUNCE_BYTES => Some(Self::Write {
-                gpa: first,
-                length: second,
-                inline: [third, fourth],
-            }),
+            WRITE if second <= BOUNCE_BYTES => {
+                Some(Self::Write { gpa: first, length: second, inline: [third, fourth] })
+            }
             _ => None,
         }
     }
@@ -169,12 +149,8 @@ mod tests {
     #[test]
     fn requests_round_trip() {
         for request in [
-            Request::NextExit {
-                offers: Offers::NONE,
-            },
-            Request::NextExit {
-                offers: Offers::one(0, Some(0)),
-            },
+            Request::NextExit { offers: Offers::NONE },
+            Request::NextExit { offers: Offers::one(0, Some(0)) },
             Request::Complete {
                 vcpu: 7,
                 completion: Completion::Value(3),
@@ -185,18 +161,11 @@ mod tests {
                 completion: Completion::Done,
                 offers: Offers::one(1, None),
             },
-            Request::Read {
-                gpa: 0x1000,
-                length: 24,
-            },
+            Request::Read { gpa: 0x1000, length: 24 },
             Request::LogDirty { on: true },
             Request::LogDirty { on: false },
             Request::ReadDirty { first: 77 },
-            Request::Write {
-                gpa: 0x1000,
-                length: 9,
-                inline: [1, 2],
-            },
+            Request::Write { gpa: 0x1000, length: 9, inline: [1, 2] },
         ] {
             let (label, words) = request.encode();
             assert_eq!(Request::decode(label, words.len(), words), Some(request));

@@ -24,11 +24,7 @@ pub const fn nanoseconds(ticks: u64, hz: u64) -> u64 {
 /// and saturated, so that waiting that long is never too short.
 pub const fn ticks(nanoseconds: u64, hz: u64) -> u64 {
     let ticks = (nanoseconds as u128 * hz as u128).div_ceil(1_000_000_000);
-    if ticks > u64::MAX as u128 {
-        u64::MAX
-    } else {
-        ticks as u64
-    }
+    if ticks > u64::MAX as u128 { u64::MAX } else { ticks as u64 }
 }
 
 #[cfg(test)]

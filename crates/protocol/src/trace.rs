@@ -86,10 +86,7 @@ impl<'a> Trace<'a> {
     pub fn push(&mut self, record: FaultRecord) {
         let place = (self.pushed % self.records.len() as u64) as usize;
         self.pushed += 1;
-        self.records[place] = FaultRecord {
-            number: self.pushed,
-            ..record
-        };
+        self.records[place] = FaultRecord { number: self.pushed, ..record };
     }
 }
 
@@ -102,10 +99,7 @@ mod tests {
         let mut words = [7_u64; 8 * 3];
         let mut trace = Trace::new(words.as_mut_bytes()).expect("three records fit");
         for gfn in 0..5 {
-            trace.push(FaultRecord {
-                gfn,
-                ..FaultRecord::default()
-            });
+            trace.push(FaultRecord { gfn, ..FaultRecord::default() });
         }
         let bytes = words.as_bytes().chunks_exact(FaultRecord::BYTES);
         let mut seen: Vec<_> = bytes

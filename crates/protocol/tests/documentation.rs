@@ -25,10 +25,7 @@ fn rows(page: &str, title: &str) -> Vec<Vec<String>> {
     let section = section.split("\n## ").next().unwrap();
     let cells = |line: &str| {
         let inner = line.trim_matches('|');
-        inner
-            .split('|')
-            .map(|cell| cell.trim().to_owned())
-            .collect()
+        inner.split('|').map(|cell| cell.trim().to_owned()).collect()
     };
     section
         .lines()
@@ -73,14 +70,7 @@ fn labels() {
         offers: protocol::offers::Offers::NONE,
     };
     let labels = [
-        (
-            Request::NextExit {
-                offers: protocol::offers::Offers::NONE,
-            }
-            .encode()
-            .0,
-            "NEXT_EXIT",
-        ),
+        (Request::NextExit { offers: protocol::offers::Offers::NONE }.encode().0, "NEXT_EXIT"),
         (complete.encode().0, "COMPLETE"),
         (READ, "READ"),
         (WRITE, "WRITE"),
@@ -107,10 +97,7 @@ fn labels() {
 #[test]
 fn badges() {
     let page = page();
-    let badges: Vec<String> = rows(&page, "Badges")
-        .iter()
-        .map(|row| row[1].clone())
-        .collect();
+    let badges: Vec<String> = rows(&page, "Badges").iter().map(|row| row[1].clone()).collect();
     for badge in [
         badge::vcpu(0),
         badge::VMM,
@@ -121,34 +108,20 @@ fn badges() {
         badge::NOTIFICATION,
     ] {
         let written = format!("`{badge:#x}`");
-        assert!(
-            badges.iter().any(|cell| cell.contains(&written)),
-            "{written}"
-        );
+        assert!(badges.iter().any(|cell| cell.contains(&written)), "{written}");
     }
 }
 
 #[test]
 fn exits_and_completions() {
     let exits = [
-        Exit::PortOut {
-            port: 0,
-            size: 1,
-            value: 0,
-            argument: None,
-        },
+        Exit::PortOut { port: 0, size: 1, value: 0, argument: None },
         Exit::PortIn { port: 0, size: 1 },
         Exit::ReadMsr { index: 0 },
         Exit::WriteMsr { index: 0, value: 0 },
-        Exit::Halt {
-            interruptible: false,
-        },
+        Exit::Halt { interruptible: false },
         Exit::ReadOnlyMemory { gpa: 0, rip: 0 },
-        Exit::NotRam {
-            gpa: 0,
-            rip: 0,
-            write: false,
-        },
+        Exit::NotRam { gpa: 0, rip: 0, write: false },
         Exit::Shutdown,
         Exit::Unsupported { rip: 0, bytes: 0 },
         Exit::Woken { input: false },
@@ -170,26 +143,16 @@ fn exits_and_completions() {
     assert_eq!(pairs(&rows(&page, "Exits")), expected(&all, false));
 
     let unknown = exits.iter().map(|(kind, _)| *kind).max().unwrap() + 1;
-    assert_eq!(
-        Exit::decode([unknown, 0, 0, 0]),
-        None,
-        "an exit is missing above"
-    );
+    assert_eq!(Exit::decode([unknown, 0, 0, 0]), None, "an exit is missing above");
     let unknown = completions.iter().map(|(kind, _)| *kind).max().unwrap() + 1;
-    assert_eq!(
-        Completion::decode(unknown, 0),
-        None,
-        "a completion is missing above"
-    );
+    assert_eq!(Completion::decode(unknown, 0), None, "a completion is missing above");
 }
 
 #[test]
 fn counter_names() {
     let page = page();
-    let written: Vec<String> = rows(&page, "Counters")
-        .iter()
-        .filter_map(|row| code(&row[0]).map(str::to_owned))
-        .collect();
+    let written: Vec<String> =
+        rows(&page, "Counters").iter().filter_map(|row| code(&row[0]).map(str::to_owned)).collect();
     let server = counters::Server::ALL.iter().map(|counter| counter.as_str());
     let vmm = counters::Vmm::ALL.iter().map(|counter| counter.as_str());
     assert_eq!(written, server.chain(vmm).collect::<Vec<_>>());
@@ -214,9 +177,8 @@ fn records_in_sources() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(repository().join("root-task/src")).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-        for (_, rest) in text
-            .match_indices(r#"\"record\":\""#)
-            .map(|(at, mark)| text.split_at(at + mark.len()))
+        for (_, rest) in
+            text.match_indices(r#"\"record\":\""#).map(|(at, mark)| text.split_at(at + mark.len()))
         {
             names.insert(rest.split('\\').next().unwrap().to_owned());
         }
@@ -229,9 +191,7 @@ fn control_records() {
     let page = page();
     let rows = rows(&page, "Control records");
     let (records, _causes): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.len() == 3);
-    let written: BTreeSet<String> = records
-        .iter()
-        .filter_map(|row| code(&row[0]).map(str::to_owned))
-        .collect();
+    let written: BTreeSet<String> =
+        records.iter().filter_map(|row| code(&row[0]).map(str::to_owned)).collect();
     assert_eq!(written, records_in_sources());
 }

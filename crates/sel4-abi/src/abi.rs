@@ -40,10 +40,7 @@ impl Abi {
     /// [`Error::Malformed`] for a single file; [`Error::Unsupported`] if the kernel is an MCS,
     /// multi-core or SYSENTER kernel or of a release between 5.0.0 and 13.0.0.
     pub fn read(directory: &Path) -> Result<Self, Error> {
-        let unsupported = |reason| Error::Unsupported {
-            directory: directory.to_owned(),
-            reason,
-        };
+        let unsupported = |reason| Error::Unsupported { directory: directory.to_owned(), reason };
         let files = KernelFiles::read(directory)?;
         let config = files.config.clone();
         if let Some(reason) = support::reason_against(&config) {

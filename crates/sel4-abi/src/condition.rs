@@ -49,16 +49,11 @@ impl Condition {
         if text.trim().is_empty() {
             return Ok(Self::Always);
         }
-        let mut parser = Expression {
-            tokens: tokens(text)?,
-            at: 0,
-        };
+        let mut parser = Expression { tokens: tokens(text)?, at: 0 };
         let condition = parser.any()?;
         match parser.peek() {
             None => Ok(condition),
-            Some(token) => Err(format!(
-                "'{token}' is not expected in the condition '{text}'"
-            )),
+            Some(token) => Err(format!("'{token}' is not expected in the condition '{text}'")),
         }
     }
 
@@ -128,12 +123,8 @@ fn tokens(text: &str) -> Result<Vec<&str>, String> {
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
         let length = if first.is_ascii_alphanumeric() || first == '_' {
-            rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .unwrap_or(rest.len())
-        } else if ["&&", "||", ">=", "<=", "==", "!="]
-            .iter()
-            .any(|two| rest.starts_with(two))
-        {
+            rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len())
+        } else if ["&&", "||", ">=", "<=", "==", "!="].iter().any(|two| rest.starts_with(two)) {
             2
         } else if "()!<>".contains(first) {
             1
@@ -171,11 +162,7 @@ impl<'a> Expression<'a> {
     }
 
     fn expect(&mut self, token: &str) -> Result<(), String> {
-        if self.take(token) {
-            Ok(())
-        } else {
-            Err(format!("'{token}' is missing in a condition"))
-        }
+        if self.take(token) { Ok(()) } else { Err(format!("'{token}' is missing in a condition")) }
     }
 
     fn any(&mut self) -> Result<Condition, String> {
@@ -221,19 +208,14 @@ impl<'a> Expression<'a> {
         };
         self.at += 1;
         let number = self.next()?;
-        let number = number
-            .parse()
-            .map_err(|_| format!("'{number}' is no number in a condition"))?;
+        let number =
+            number.parse().map_err(|_| format!("'{number}' is no number in a condition"))?;
         Ok(Condition::Compare(name, relation, number))
     }
 }
 
 fn single_or(mut parts: Vec<Condition>, many: fn(Vec<Condition>) -> Condition) -> Condition {
-    if parts.len() == 1 {
-        parts.swap_remove(0)
-    } else {
-        many(parts)
-    }
+    if parts.len() == 1 { parts.swap_remove(0) } else { many(parts) }
 }
 
 #[cfg(test)]
@@ -254,16 +236,10 @@ mod tests {
             ("CONFIG_ZERO", false),
             ("!defined CONFIG_B", true),
             ("CONFIG_NODES > 1", false),
-            (
-                "CONFIG_NODES >= 1 && CONFIG_NODES <= 1 && CONFIG_NODES == 1",
-                true,
-            ),
+            ("CONFIG_NODES >= 1 && CONFIG_NODES <= 1 && CONFIG_NODES == 1", true),
             ("CONFIG_NODES != 1 || CONFIG_MISSING < 1", true),
             ("!(defined(CONFIG_A) && defined(CONFIG_B))", true),
-            (
-                "defined(CONFIG_B) || defined(CONFIG_A) && defined(CONFIG_B)",
-                false,
-            ),
+            ("defined(CONFIG_B) || defined(CONFIG_A) && defined(CONFIG_B)", false),
         ] {
             assert_eq!(
                 Condition::from_expression(text).unwrap().holds(&config()),
@@ -275,15 +251,7 @@ mod tests {
 
     #[test]
     fn unknown_syntax_is_refused() {
-        for text in [
-            "defined(A",
-            "A +",
-            "A > B",
-            "&& A",
-            "A B",
-            "defined",
-            "A % 2",
-        ] {
+        for text in ["defined(A", "A +", "A > B", "&& A", "A B", "defined", "A % 2"] {
             assert!(Condition::from_expression(text).is_err(), "{text}");
         }
     }
@@ -293,33 +261,17 @@ mod tests {
         for (inner, expected) in [
             ("<config var='CONFIG_A'/>", true),
             ("<not><config var='CONFIG_A'/></not>", false),
-            (
-                "<and><config var='CONFIG_A'/><config var='CONFIG_B'/></and>",
-                false,
-            ),
-            (
-                "<or><config var='CONFIG_B'/><config var='CONFIG_A'/></or>",
-                true,
-            ),
-            (
-                "<and><not><config var='CONFIG_B'/></not><config var='CONFIG_A'/></and>",
-                true,
-            ),
+            ("<and><config var='CONFIG_A'/><config var='CONFIG_B'/></and>", false),
+            ("<or><config var='CONFIG_B'/><config var='CONFIG_A'/></or>", true),
+            ("<and><not><config var='CONFIG_B'/></not><config var='CONFIG_A'/></and>", true),
         ] {
             let text = format!("<method><condition>{inner}</condition></method>");
             let element = crate::xml::parse(&text).unwrap();
-            assert_eq!(
-                Condition::of(&element).unwrap().holds(&config()),
-                expected,
-                "{inner}"
-            );
+            assert_eq!(Condition::of(&element).unwrap().holds(&config()), expected, "{inner}");
         }
         for inner in ["<xor/>", "<config/>"] {
             let text = format!("<method><condition>{inner}</condition></method>");
-            assert!(
-                Condition::of(&crate::xml::parse(&text).unwrap()).is_err(),
-                "{inner}"
-            );
+            assert!(Condition::of(&crate::xml::parse(&text).unwrap()).is_err(), "{inner}");
         }
     }
 }

@@ -63,8 +63,7 @@ impl Config {
 
     /// A value by name, with or without `CONFIG_`.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.values
-            .get(name.strip_prefix("CONFIG_").unwrap_or(name))
+        self.values.get(name.strip_prefix("CONFIG_").unwrap_or(name))
     }
 
     /// Whether a switch is on. A number counts as on unless it is zero, a text unless empty.
@@ -98,22 +97,12 @@ impl Config {
 }
 
 fn without_comment(value: &str) -> &str {
-    value
-        .split("/*")
-        .next()
-        .unwrap_or(value)
-        .split("//")
-        .next()
-        .unwrap_or(value)
-        .trim()
+    value.split("/*").next().unwrap_or(value).split("//").next().unwrap_or(value).trim()
 }
 
 /// A number in decimal or hexadecimal, a quoted or a bare text.
 fn value_of(text: &str) -> Value {
-    let text = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text);
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let number = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
@@ -147,11 +136,7 @@ impl JsonReader<'_> {
 
     fn end<T>(&mut self, value: T) -> Result<T, String> {
         self.skip_space();
-        if self.at == self.text.len() {
-            Ok(value)
-        } else {
-            Err("text after the object".into())
-        }
+        if self.at == self.text.len() { Ok(value) } else { Err("text after the object".into()) }
     }
 
     fn value(&mut self) -> Result<Value, String> {
@@ -160,9 +145,7 @@ impl JsonReader<'_> {
         if rest.starts_with('"') {
             return Ok(value_of(&self.string()?));
         }
-        let length = rest
-            .find([',', '}', '\n', ' ', '\t', '\r'])
-            .unwrap_or(rest.len());
+        let length = rest.find([',', '}', '\n', ' ', '\t', '\r']).unwrap_or(rest.len());
         let word = &rest[..length];
         let value = match word {
             "true" => Value::Bool(true),
@@ -211,11 +194,7 @@ impl JsonReader<'_> {
     }
 
     fn expect(&mut self, character: char) -> Result<(), String> {
-        if self.take(character) {
-            Ok(())
-        } else {
-            Err(format!("'{character}' is missing"))
-        }
+        if self.take(character) { Ok(()) } else { Err(format!("'{character}' is missing")) }
     }
 }
 
@@ -251,13 +230,9 @@ mod tests {
 
     #[test]
     fn json_errors_carry_the_line() {
-        for (text, line) in [
-            ("{\n\"A\": maybe}", 2),
-            ("[]", 1),
-            ("{\"A\"\n\n: 1", 3),
-            ("{} x", 1),
-            ("{\"A", 1),
-        ] {
+        for (text, line) in
+            [("{\n\"A\": maybe}", 2), ("[]", 1), ("{\"A\"\n\n: 1", 3), ("{} x", 1), ("{\"A", 1)]
+        {
             assert_eq!(Config::from_json(text).unwrap_err().0, line, "{text:?}");
         }
     }

@@ -43,11 +43,7 @@ impl Error {
         line: usize,
         problem: impl Into<String>,
     ) -> Self {
-        Self::Malformed {
-            path: path.into(),
-            line,
-            problem: problem.into(),
-        }
+        Self::Malformed { path: path.into(), line, problem: problem.into() }
     }
 }
 
@@ -63,19 +59,11 @@ impl fmt::Display for Error {
                  libsel4/include/interfaces/object-api.xml (13.0.0 and later) is there",
                 directory.display()
             ),
-            Self::Malformed {
-                path,
-                line,
-                problem,
-            } => {
+            Self::Malformed { path, line, problem } => {
                 write!(f, "{}:{line}: {problem}", path.display())
             }
             Self::Unsupported { directory, reason } => {
-                write!(
-                    f,
-                    "the kernel in {} cannot be used: {reason}",
-                    directory.display()
-                )
+                write!(f, "the kernel in {} cannot be used: {reason}", directory.display())
             }
         }
     }

@@ -91,10 +91,8 @@ fn register_bases(files: &KernelFiles) -> Result<RegisterBases, Error> {
         .into_iter()
         .find(|element| element.attribute("name") == Some("seL4_UserContext"))
         .ok_or_else(|| document.error(&document.root, "no <struct name=\"seL4_UserContext\">"))?;
-    let members: Vec<&str> = context
-        .children_named("member")
-        .filter_map(|member| member.attribute("name"))
-        .collect();
+    let members: Vec<&str> =
+        context.children_named("member").filter_map(|member| member.attribute("name")).collect();
     match members.strip_prefix(&GENERAL[..]) {
         Some(["tls_base" | "fs_base"]) => Ok(RegisterBases::Fs),
         Some(["tls_base" | "fs_base", "gs_base"]) => Ok(RegisterBases::FsGs),

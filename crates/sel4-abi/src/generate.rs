@@ -65,16 +65,8 @@ const REQUIRED: &[&str] = &[
 const OPTIONAL: &[&str] = &["TCBSetSchedParams", "X86PageRemap", "X86IOPortControlIssue"];
 
 /// System calls that every kernel must have.
-const SYSCALLS: &[&str] = &[
-    "Call",
-    "ReplyRecv",
-    "Send",
-    "NBSend",
-    "Recv",
-    "Reply",
-    "Yield",
-    "NBRecv",
-];
+const SYSCALLS: &[&str] =
+    &["Call", "ReplyRecv", "Send", "NBSend", "Recv", "Reply", "Yield", "NBRecv"];
 
 /// System calls that only debug or printing kernels have.
 const OPTIONAL_SYSCALLS: &[&str] = &["DebugPutChar", "DebugHalt", "DebugNameThread"];
@@ -101,20 +93,12 @@ pub fn cfg_flags(abi: &Abi) -> Vec<&'static str> {
         abi.features.debug_name_thread,
         abi.types.huge_page.is_some(),
     ];
-    CFG_NAMES
-        .into_iter()
-        .zip(values)
-        .filter_map(|(name, on)| on.then_some(name))
-        .collect()
+    CFG_NAMES.into_iter().zip(values).filter_map(|(name, on)| on.then_some(name)).collect()
 }
 
 /// Every flag that [`cfg_flags`] may return.
-pub const CFG_NAMES: [&str; 4] = [
-    "sel4_debug_put_char",
-    "sel4_debug_halt",
-    "sel4_debug_name_thread",
-    "sel4_huge_page",
-];
+pub const CFG_NAMES: [&str; 4] =
+    ["sel4_debug_put_char", "sel4_debug_halt", "sel4_debug_name_thread", "sel4_huge_page"];
 
 macro_rules! line {
     ($text:expr, $($argument:tt)*) => {{
@@ -126,10 +110,8 @@ macro_rules! line {
 fn labels(abi: &Abi, text: &mut String) -> Result<(), String> {
     line!(text, "/// Invocation labels.\npub mod label {{");
     for id in REQUIRED {
-        let label = abi
-            .labels
-            .get(*id)
-            .ok_or_else(|| format!("the kernel has no invocation {id}"))?;
+        let label =
+            abi.labels.get(*id).ok_or_else(|| format!("the kernel has no invocation {id}"))?;
         line!(text, "    pub const {}: u64 = {label};", constant_name(id));
     }
     for id in OPTIONAL {
@@ -151,19 +133,11 @@ fn syscalls(abi: &Abi, text: &mut String) -> Result<(), String> {
             .syscalls
             .get(*name)
             .ok_or_else(|| format!("the kernel has no system call {name}"))?;
-        line!(
-            text,
-            "    pub const {}: i64 = {number};",
-            constant_name(name)
-        );
+        line!(text, "    pub const {}: i64 = {number};", constant_name(name));
     }
     for name in OPTIONAL_SYSCALLS {
         if let Some(number) = abi.syscalls.get(*name) {
-            line!(
-                text,
-                "    pub const {}: i64 = {number};",
-                constant_name(name)
-            );
+            line!(text, "    pub const {}: i64 = {number};", constant_name(name));
         }
     }
     line!(text, "}}");
@@ -173,10 +147,7 @@ fn syscalls(abi: &Abi, text: &mut String) -> Result<(), String> {
 fn objects(abi: &Abi, text: &mut String) {
     let types = &abi.types;
     let sizes = &abi.sizes;
-    line!(
-        text,
-        "/// Object type numbers and sizes (powers of two, bytes).\npub mod object {{"
-    );
+    line!(text, "/// Object type numbers and sizes (powers of two, bytes).\npub mod object {{");
     for (name, value) in [
         ("TYPE_UNTYPED", types.untyped),
         ("TYPE_TCB", types.tcb),
@@ -196,21 +167,14 @@ fn objects(abi: &Abi, text: &mut String) {
     ] {
         line!(text, "    pub const {name}: u64 = {value};");
     }
-    line!(
-        text,
-        "    pub const TYPE_HUGE_PAGE: Option<u64> = {:?};",
-        types.huge_page
-    );
+    line!(text, "    pub const TYPE_HUGE_PAGE: Option<u64> = {:?};", types.huge_page);
     line!(text, "}}");
 }
 
 fn description(abi: &Abi, text: &mut String) {
     let features = &abi.features;
     let pick = |on: bool, yes: &'static str, no: &'static str| if on { yes } else { no };
-    line!(
-        text,
-        "/// How this kernel lays out what differs between releases."
-    );
+    line!(text, "/// How this kernel lays out what differs between releases.");
     line!(text, "pub const ABI: Abi = Abi {{");
     line!(
         text,
@@ -234,34 +198,16 @@ fn description(abi: &Abi, text: &mut String) {
     line!(
         text,
         "    priorities: Priorities::{},",
-        pick(
-            features.configure_has_priority,
-            "InConfigure",
-            "WithAuthority"
-        )
+        pick(features.configure_has_priority, "InConfigure", "WithAuthority")
     );
-    line!(
-        text,
-        "    remap: Remap::{},",
-        pick(features.page_remap, "Invocation", "MapAgain")
-    );
-    line!(
-        text,
-        "    io_ports: IoPorts::{},",
-        pick(features.io_port_control, "Issued", "Minted")
-    );
+    line!(text, "    remap: Remap::{},", pick(features.page_remap, "Invocation", "MapAgain"));
+    line!(text, "    io_ports: IoPorts::{},", pick(features.io_port_control, "Issued", "Minted"));
     line!(
         text,
         "    max_untypeds: {},",
-        abi.config
-            .number("MAX_NUM_BOOTINFO_UNTYPED_CAPS")
-            .unwrap_or(230)
+        abi.config.number("MAX_NUM_BOOTINFO_UNTYPED_CAPS").unwrap_or(230)
     );
-    line!(
-        text,
-        "    retype_limit: {},",
-        abi.config.number("RETYPE_FAN_OUT_LIMIT").unwrap_or(256)
-    );
+    line!(text, "    retype_limit: {},", abi.config.number("RETYPE_FAN_OUT_LIMIT").unwrap_or(256));
     line!(text, "}};");
 }
 
@@ -297,10 +243,7 @@ mod tests {
             ("X86IOPortIn8", "X86_IO_PORT_IN8"),
             ("NBSend", "NB_SEND"),
             ("CNodeCopy", "C_NODE_COPY"),
-            (
-                "X86IRQIssueIRQHandlerIOAPIC",
-                "X86_IRQ_ISSUE_IRQ_HANDLER_IOAPIC",
-            ),
+            ("X86IRQIssueIRQHandlerIOAPIC", "X86_IRQ_ISSUE_IRQ_HANDLER_IOAPIC"),
             ("X86ASIDControlMakePool", "X86_ASID_CONTROL_MAKE_POOL"),
         ] {
             assert_eq!(constant_name(id), name);

@@ -8,10 +8,7 @@ use crate::source::XmlDialect;
 
 /// Type numbers for `Untyped_Retype`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "each field is the number of the object it names"
-)]
+#[allow(missing_docs, reason = "each field is the number of the object it names")]
 pub struct ObjectTypes {
     pub untyped: u64,
     pub tcb: u64,
@@ -51,10 +48,7 @@ impl ObjectTypes {
 
 /// Sizes as powers of two, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "each field is the size in bits of the object it names"
-)]
+#[allow(missing_docs, reason = "each field is the size in bits of the object it names")]
 pub struct ObjectSizes {
     /// One slot of a CNode.
     pub slot: u64,
@@ -69,12 +63,7 @@ impl ObjectSizes {
         // Later kernels keep the extended register state in the TCB; AVX makes it outgrow 2 KiB.
         let wide = dialect == XmlDialect::Elements
             && config.number("XSAVE_SIZE").is_some_and(|size| size >= 832);
-        Self {
-            slot: 5,
-            tcb: if wide { 12 } else { 11 },
-            endpoint: 4,
-            notification: 5,
-        }
+        Self { slot: 5, tcb: if wide { 12 } else { 11 }, endpoint: 4, notification: 5 }
     }
 }
 
@@ -85,17 +74,11 @@ mod tests {
     #[test]
     fn huge_pages_move_what_follows() {
         let without = ObjectTypes::of(&Config::default());
-        assert_eq!(
-            (without.pml4, without.huge_page, without.page_4k),
-            (6, None, 7)
-        );
+        assert_eq!((without.pml4, without.huge_page, without.page_4k), (6, None, 7));
         assert_eq!((without.page_table, without.page_directory), (9, 10));
         let with = ObjectTypes::of(&Config::from_autoconf("#define CONFIG_HUGE_PAGE 1"));
         assert_eq!((with.pml4, with.huge_page, with.page_4k), (6, Some(7), 8));
-        assert_eq!(
-            (with.large_page, with.page_table, with.page_directory),
-            (9, 10, 11)
-        );
+        assert_eq!((with.large_page, with.page_table, with.page_directory), (9, 10, 11));
     }
 
     #[test]

@@ -47,10 +47,8 @@ const ELEMENTS: [&str; 3] = [
     "libsel4/include/interfaces/object-api-arch.xml",
 ];
 const AUTOCONF: &str = "autoconf.h";
-const JSON: [&str; 2] = [
-    "libsel4/include/kernel/gen_config.json",
-    "libsel4/include/sel4/gen_config.json",
-];
+const JSON: [&str; 2] =
+    ["libsel4/include/kernel/gen_config.json", "libsel4/include/sel4/gen_config.json"];
 
 impl KernelFiles {
     /// Reads all files under `directory`.
@@ -60,9 +58,7 @@ impl KernelFiles {
         } else if directory.join(STRINGS[0]).is_file() {
             (XmlDialect::Strings, STRINGS)
         } else {
-            return Err(Error::NotAKernel {
-                directory: directory.to_owned(),
-            });
+            return Err(Error::NotAKernel { directory: directory.to_owned() });
         };
         let (config, mut paths) = match dialect {
             XmlDialect::Strings => read_autoconf(&directory.join(AUTOCONF))?,
@@ -73,13 +69,7 @@ impl KernelFiles {
         let syscalls = Document::read(directory.join(SYSCALLS))?;
         paths.extend(interfaces.iter().map(|document| document.path.clone()));
         paths.push(syscalls.path.clone());
-        Ok(Self {
-            dialect,
-            interfaces,
-            syscalls,
-            config,
-            paths,
-        })
+        Ok(Self { dialect, interfaces, syscalls, config, paths })
     }
 }
 
@@ -99,11 +89,7 @@ impl Document {
 fn read_autoconf(path: &Path) -> Result<(Config, Vec<PathBuf>), Error> {
     let config = Config::from_autoconf(&read(path)?);
     if config.is_empty() {
-        return Err(Error::malformed(
-            path,
-            1,
-            "no '#define CONFIG_…' line: not a configuration",
-        ));
+        return Err(Error::malformed(path, 1, "no '#define CONFIG_…' line: not a configuration"));
     }
     Ok((config, vec![path.to_owned()]))
 }
@@ -119,8 +105,5 @@ fn read_json(paths: [PathBuf; 2]) -> Result<(Config, Vec<PathBuf>), Error> {
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|cause| Error::Unreadable {
-        path: path.to_owned(),
-        cause,
-    })
+    fs::read_to_string(path).map_err(|cause| Error::Unreadable { path: path.to_owned(), cause })
 }

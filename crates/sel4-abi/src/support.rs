@@ -10,9 +10,7 @@ use crate::source::XmlDialect;
 pub(crate) fn reason_against(config: &Config) -> Option<String> {
     let reason = if config.is_on("KERNEL_MCS") {
         "it is an MCS kernel, whose API differs; build it with KernelIsMCS=OFF"
-    } else if config
-        .number("MAX_NUM_NODES")
-        .is_some_and(|nodes| nodes > 1)
+    } else if config.number("MAX_NUM_NODES").is_some_and(|nodes| nodes > 1)
         || config.is_on("ENABLE_SMP_SUPPORT")
     {
         "it is built for several cores; Umbriel's argument about stale translations holds on one \

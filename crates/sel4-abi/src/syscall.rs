@@ -23,12 +23,7 @@ pub(crate) fn numbers(
         .ok_or_else(|| document.error(root, "neither <api> nor <api-master>"))?;
     let debug = root.children_named("debug").next();
 
-    let mut counter = Counter {
-        document,
-        config,
-        next: -1,
-        numbers: BTreeMap::new(),
-    };
+    let mut counter = Counter { document, config, next: -1, numbers: BTreeMap::new() };
     counter.count(api)?;
     if let Some(debug) = debug {
         counter.count(debug)?;

@@ -16,10 +16,7 @@ pub(crate) struct Element {
 impl Element {
     /// The value of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The direct children with a name.
@@ -56,10 +53,7 @@ pub(crate) fn parse(text: &str) -> Result<Element, XmlError> {
     let mut reader = Reader { text, at: 0 };
     // `open` holds the elements whose end tag has not come yet; the first is a stand-in for the
     // document, so that the root element has a parent like every other.
-    let mut open = vec![Element {
-        line: 1,
-        ..Element::default()
-    }];
+    let mut open = vec![Element { line: 1, ..Element::default() }];
     while let Some(tag) = reader.next_tag()? {
         match tag {
             Tag::Open(element) => open.push(element),
@@ -107,10 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     fn error(&self, problem: impl Into<String>) -> XmlError {
-        XmlError {
-            line: self.line(),
-            problem: problem.into(),
-        }
+        XmlError { line: self.line(), problem: problem.into() }
     }
 
     /// Skips text, comments and declarations up to the next tag.
@@ -150,11 +141,7 @@ impl<'a> Reader<'a> {
             self.expect(">")?;
             return Ok(Tag::Close(name));
         }
-        let mut element = Element {
-            name: self.name()?,
-            line,
-            ..Element::default()
-        };
+        let mut element = Element { name: self.name()?, line, ..Element::default() };
         loop {
             self.skip_space();
             if self.take("/>") {
@@ -212,11 +199,7 @@ impl<'a> Reader<'a> {
     }
 
     fn expect(&mut self, token: &str) -> Result<(), XmlError> {
-        if self.take(token) {
-            Ok(())
-        } else {
-            Err(self.error(format!("'{token}' is missing")))
-        }
+        if self.take(token) { Ok(()) } else { Err(self.error(format!("'{token}' is missing"))) }
     }
 }
 
@@ -239,10 +222,7 @@ mod tests {
         let text = "<?xml version=\"1.0\" ?>\n<!-- <method/> -->\n<api name='a'>\n text <method id=\"X\" \
                     condition=\"A &gt; 1\">\n<param/></method><method id=\"Y\"/></api>\n";
         let root = parse(text).unwrap();
-        assert_eq!(
-            (root.name.as_str(), root.attribute("name")),
-            ("api", Some("a"))
-        );
+        assert_eq!((root.name.as_str(), root.attribute("name")), ("api", Some("a")));
         let methods = root.descendants("method");
         assert_eq!(methods.len(), 2);
         assert_eq!(methods[0].attribute("condition"), Some("A > 1"));
@@ -270,11 +250,7 @@ mod tests {
             ("", 1),
             ("<a>\n< b/></a>", 2),
         ] {
-            assert_eq!(
-                parse(text).map_err(|error| error.line),
-                Err(line),
-                "{text:?}"
-            );
+            assert_eq!(parse(text).map_err(|error| error.line), Err(line), "{text:?}");
         }
     }
 }

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use sel4_abi::{Abi, RegisterBases, XmlDialect, generate};
 
 fn fixture(name: &str) -> Abi {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name);
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     Abi::read(&directory).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -60,18 +58,12 @@ fn strings_dialect() {
     }
     assert!(!abi.labels.contains_key("TCBSetAffinity"));
     assert_eq!(abi.syscalls["ReplyRecv"], -2);
-    assert!(
-        !abi.syscalls.contains_key("DebugPutChar"),
-        "the configuration is a release kernel"
-    );
+    assert!(!abi.syscalls.contains_key("DebugPutChar"), "the configuration is a release kernel");
     assert_eq!(abi.types.page_4k, 7);
     let features = &abi.features;
     assert!(features.packed_boot_info && features.tagged_cap_data && features.page_remap);
     assert!(features.configure_has_priority && !features.io_port_control);
-    assert_eq!(
-        (features.message_label_bits, features.bases),
-        (20, RegisterBases::FsGs)
-    );
+    assert_eq!((features.message_label_bits, features.bases), (20, RegisterBases::FsGs));
 }
 
 #[test]
@@ -90,10 +82,7 @@ fn elements_dialect() {
     assert!(!features.packed_boot_info && !features.tagged_cap_data && !features.page_remap);
     assert!(features.priority_needs_authority && features.io_port_control);
     assert!(!features.configure_has_priority && features.debug_put_char && !features.debug_halt);
-    assert_eq!(
-        (features.message_label_bits, features.bases),
-        (52, RegisterBases::FsGs)
-    );
+    assert_eq!((features.message_label_bits, features.bases), (52, RegisterBases::FsGs));
 }
 
 #[test]

@@ -26,12 +26,7 @@ fn numbers_agree_with_the_headers_of_built_kernels() {
         let ours = our_numbers(&abi);
         let theirs = compiled_numbers(directory, index, ours.keys());
         for (name, number) in &ours {
-            assert_eq!(
-                theirs.get(name),
-                Some(number),
-                "{name} in {}",
-                directory.display()
-            );
+            assert_eq!(theirs.get(name), Some(number), "{name} in {}", directory.display());
         }
     }
 }
@@ -69,10 +64,7 @@ fn our_numbers(abi: &Abi) -> BTreeMap<String, i64> {
         ("seL4_X86_LargePageObject", types.large_page),
         ("seL4_X86_PageTableObject", types.page_table),
         ("seL4_X86_PageDirectoryObject", types.page_directory),
-        (
-            "seL4_X64_HugePageObject",
-            types.huge_page.unwrap_or(0xffff_fffe),
-        ),
+        ("seL4_X64_HugePageObject", types.huge_page.unwrap_or(0xffff_fffe)),
         ("seL4_SlotBits", sizes.slot),
         ("seL4_TCBBits", sizes.tcb),
         ("seL4_EndpointBits", sizes.endpoint),
@@ -109,26 +101,14 @@ fn compiled_numbers<'a>(
         .args(["-w", "-DHAVE_AUTOCONF", "-o"])
         .arg(&program)
         .args(
-            [
-                "",
-                "generated",
-                "libsel4/include",
-                "libsel4/arch_include/x86",
-            ]
-            .map(|below| format!("-I{}", directory.join(below).display())),
+            ["", "generated", "libsel4/include", "libsel4/arch_include/x86"]
+                .map(|below| format!("-I{}", directory.join(below).display())),
         )
-        .arg(format!(
-            "-I{}",
-            directory.join("libsel4/sel4_arch_include/x86_64").display()
-        ))
+        .arg(format!("-I{}", directory.join("libsel4/sel4_arch_include/x86_64").display()))
         .arg(&source)
         .output()
         .unwrap();
-    assert!(
-        compiled.status.success(),
-        "{}",
-        String::from_utf8_lossy(&compiled.stderr)
-    );
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     let output = Command::new(&program).output().unwrap();
     String::from_utf8(output.stdout)
         .unwrap()

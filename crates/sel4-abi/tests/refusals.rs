@@ -15,9 +15,7 @@ impl Tree {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("refusal-{}-{number}", std::process::id()));
-        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures")
-            .join(fixture);
+        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
         copy(&source, &directory);
         Self(directory)
     }
@@ -71,20 +69,13 @@ const X86_64: &str = "libsel4/sel4_arch_include/x86_64/interfaces/sel4arch.xml";
 fn unsupported_configurations() {
     for (from, to, reason) in [
         ("\"KERNEL_MCS\": false", "\"KERNEL_MCS\": true", "MCS"),
-        (
-            "\"MAX_NUM_NODES\": \"1\"",
-            "\"MAX_NUM_NODES\": \"4\"",
-            "several cores",
-        ),
+        ("\"MAX_NUM_NODES\": \"1\"", "\"MAX_NUM_NODES\": \"4\"", "several cores"),
         ("\"SYSENTER\": false", "\"SYSENTER\": true", "SYSENTER"),
         ("\"SYSCALL\": true", "\"SYSCALL\": false", "SYSCALL"),
         ("\"ARCH_X86_64\": true", "\"ARCH_IA32\": true", "x86_64"),
     ] {
         let message = Tree::of("elements").replace(JSON, from, to).refusal();
-        assert!(
-            message.contains("cannot be used") && message.contains(reason),
-            "{message}"
-        );
+        assert!(message.contains("cannot be used") && message.contains(reason), "{message}");
     }
     let several = Tree::of("strings").replace("autoconf.h", "NODES 1", "NODES 2");
     assert!(several.refusal().contains("several cores"));
@@ -92,29 +83,20 @@ fn unsupported_configurations() {
 
 #[test]
 fn releases_between_the_dialects() {
-    let message = Tree::of("strings")
-        .replace(X86, "X86PageRemap", "X86IOPortControlIssue")
-        .refusal();
+    let message =
+        Tree::of("strings").replace(X86, "X86PageRemap", "X86IOPortControlIssue").refusal();
     assert!(message.contains("between 5.0.0 and 13.0.0"), "{message}");
 }
 
 #[test]
 fn unknown_contexts() {
-    let message = Tree::of("strings")
-        .replace(X86_64, "\"gs_base\"", "\"pkru\"")
-        .refusal();
-    assert!(
-        message.contains("pkru") && message.contains("sel4arch.xml:"),
-        "{message}"
-    );
+    let message = Tree::of("strings").replace(X86_64, "\"gs_base\"", "\"pkru\"").refusal();
+    assert!(message.contains("pkru") && message.contains("sel4arch.xml:"), "{message}");
     // Stock 5.0.0 has FS only, under its old name.
     let stock = Tree::of("strings")
         .replace(X86_64, "    <member name=\"gs_base\"/>\n", "")
         .replace(X86_64, "fs_base", "tls_base");
-    assert_eq!(
-        Abi::read(&stock.0).unwrap().features.bases,
-        sel4_abi::RegisterBases::Fs
-    );
+    assert_eq!(Abi::read(&stock.0).unwrap().features.bases, sel4_abi::RegisterBases::Fs);
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! The root task's stack.
 
-#![allow(
-    unsafe_code,
-    reason = "a stack is memory that changes behind Rust's back"
-)]
+#![allow(unsafe_code, reason = "a stack is memory that changes behind Rust's back")]
 
 use core::cell::UnsafeCell;
 
@@ -25,19 +22,13 @@ unsafe impl<const SIZE: usize> Sync for Stack<SIZE> {}
 impl<const SIZE: usize> Stack<SIZE> {
     /// Bytes from the start of the guard page to the end of the stack.
     pub const SIZE: usize = {
-        assert!(
-            SIZE > 0 && SIZE.is_multiple_of(PAGE),
-            "a stack has whole pages"
-        );
+        assert!(SIZE > 0 && SIZE.is_multiple_of(PAGE), "a stack has whole pages");
         PAGE + SIZE
     };
 
     /// A stack of zeros, which takes room in .bss only.
     pub const fn new() -> Self {
-        Self {
-            guard: [0; PAGE],
-            bytes: UnsafeCell::new([0; SIZE]),
-        }
+        Self { guard: [0; PAGE], bytes: UnsafeCell::new([0; SIZE]) }
     }
 }
 

@@ -69,17 +69,11 @@ pub struct BootInfoExtra<'a> {
 impl<'a> BootInfo<'a> {
     /// Reads boot information in a layout. `bytes` begins with the page; extra chunks follow.
     pub const fn new(bytes: &'a [u8], layout: BootInfoLayout) -> Self {
-        Self {
-            bytes,
-            offsets: layout.offsets(),
-        }
+        Self { bytes, offsets: layout.offsets() }
     }
 
     fn bytes_at(&self, offset: usize, length: usize) -> &'a [u8] {
-        self.bytes
-            .get(offset..)
-            .and_then(|rest| rest.get(..length))
-            .unwrap_or_default()
+        self.bytes.get(offset..).and_then(|rest| rest.get(..length)).unwrap_or_default()
     }
 
     fn word(&self, offset: usize) -> Word {
@@ -156,10 +150,7 @@ impl<'a> BootInfo<'a> {
             Some(offset) => u32::try_from(self.word(offset)).ok(),
             None => {
                 let chunk = self.extra().find(|chunk| chunk.id == TSC_CHUNK)?;
-                chunk
-                    .content
-                    .first_chunk()
-                    .map(|bytes| u32::from_le_bytes(*bytes))
+                chunk.content.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
             }
         }
         .filter(|frequency| *frequency != 0)
@@ -183,10 +174,7 @@ impl<'a> BootInfo<'a> {
 
 #[cfg(target_os = "none")]
 mod bare {
-    #![allow(
-        unsafe_code,
-        reason = "the kernel passes the boot information by address"
-    )]
+    #![allow(unsafe_code, reason = "the kernel passes the boot information by address")]
 
     use super::{BootInfo, BootInfoPtr, PAGE, offset};
     use crate::ABI;
@@ -244,31 +232,11 @@ mod tests {
         bytes[181 + 11] = 1;
         let info = BootInfo::new(&bytes, BootInfoLayout::Packed);
         assert_eq!((info.ipc_buffer(), info.empty()), (0x50_0000, 300..65536));
-        assert_eq!(
-            (info.user_image_frames(), info.init_cnode_size_bits()),
-            (20..40, 16)
-        );
-        assert_eq!(
-            (info.untyped(), info.tsc_frequency_mhz()),
-            (100..102, Some(2400))
-        );
+        assert_eq!((info.user_image_frames(), info.init_cnode_size_bits()), (20..40, 16));
+        assert_eq!((info.untyped(), info.tsc_frequency_mhz()), (100..102, Some(2400)));
         let list: Vec<_> = info.untyped_list().collect();
-        assert_eq!(
-            list[0],
-            UntypedDesc {
-                paddr: 0x10_0000,
-                size_bits: 20,
-                is_device: false
-            }
-        );
-        assert_eq!(
-            list[1],
-            UntypedDesc {
-                paddr: 0xfee0_0000,
-                size_bits: 12,
-                is_device: true
-            }
-        );
+        assert_eq!(list[0], UntypedDesc { paddr: 0x10_0000, size_bits: 20, is_device: false });
+        assert_eq!(list[1], UntypedDesc { paddr: 0xfee0_0000, size_bits: 12, is_device: true });
     }
 
     #[test]
@@ -286,21 +254,11 @@ mod tests {
         put(&mut bytes, 168, 0x20_0000);
         bytes[168 + 8] = 21;
         let info = BootInfo::new(&bytes, BootInfoLayout::Aligned);
-        assert_eq!(
-            info.extra().map(|chunk| chunk.id).collect::<Vec<_>>(),
-            [3, 5]
-        );
+        assert_eq!(info.extra().map(|chunk| chunk.id).collect::<Vec<_>>(), [3, 5]);
         assert_eq!(info.extra().next().unwrap().content.len(), 3);
         assert_eq!(info.tsc_frequency_mhz(), Some(3000));
         let list: Vec<_> = info.untyped_list().collect();
-        assert_eq!(
-            list,
-            [UntypedDesc {
-                paddr: 0x20_0000,
-                size_bits: 21,
-                is_device: false
-            }]
-        );
+        assert_eq!(list, [UntypedDesc { paddr: 0x20_0000, size_bits: 21, is_device: false }]);
     }
 
     #[test]
@@ -309,12 +267,7 @@ mod tests {
             let mut extra = vec![0; 32];
             put(&mut extra, 8, length);
             let bytes = page(&extra);
-            assert_eq!(
-                BootInfo::new(&bytes, BootInfoLayout::Aligned)
-                    .extra()
-                    .count(),
-                0
-            );
+            assert_eq!(BootInfo::new(&bytes, BootInfoLayout::Aligned).extra().count(), 0);
         }
     }
 }

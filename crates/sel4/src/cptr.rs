@@ -28,10 +28,7 @@ impl CPtr {
 
     /// Claims that a capability to an object of type `T` stands there. The kernel checks on use.
     pub const fn cast<T: CapType>(self) -> Cap<T> {
-        Cap {
-            cptr: self,
-            of: PhantomData,
-        }
+        Cap { cptr: self, of: PhantomData }
     }
 }
 
@@ -246,10 +243,7 @@ impl cap::CNode {
     /// The slot at `path` below this CNode. A [`CPtr`] or [`Cap`] counts at full depth, which is
     /// right for the caller's own CSpace root.
     pub fn absolute_cptr(self, path: impl HasCPtrWithDepth) -> AbsoluteCPtr {
-        AbsoluteCPtr {
-            root: self,
-            path: path.cptr_with_depth(),
-        }
+        AbsoluteCPtr { root: self, path: path.cptr_with_depth() }
     }
 
     /// The slot at the low `depth` bits of `bits` below this CNode: for a CNode with 2^n slots and
@@ -259,17 +253,11 @@ impl cap::CNode {
         bits: CPtrBits,
         depth: usize,
     ) -> AbsoluteCPtr {
-        AbsoluteCPtr {
-            root: self,
-            path: CPtrWithDepth::from_bits_with_depth(bits, depth),
-        }
+        AbsoluteCPtr { root: self, path: CPtrWithDepth::from_bits_with_depth(bits, depth) }
     }
 
     /// This CNode itself, as the destination of a retype.
     pub const fn absolute_cptr_for_self(self) -> AbsoluteCPtr {
-        AbsoluteCPtr {
-            root: self,
-            path: CPtrWithDepth::empty(),
-        }
+        AbsoluteCPtr { root: self, path: CPtrWithDepth::empty() }
     }
 }

@@ -12,10 +12,7 @@ pub const DEBUG_PUT_CHAR: bool = cfg!(sel4_debug_put_char);
 pub fn debug_put_char(byte: u8) {
     syscall::system_call(
         number::DEBUG_PUT_CHAR,
-        syscall::Registers {
-            rdi: byte.into(),
-            ..syscall::Registers::default()
-        },
+        syscall::Registers { rdi: byte.into(), ..syscall::Registers::default() },
     );
 }
 
@@ -51,10 +48,7 @@ impl crate::cap::Tcb {
             for (register, chunk) in crate::ipc_buffer().msg_regs().iter().zip(chunks) {
                 register.set(crate::Word::from_le_bytes(*chunk));
             }
-            let registers = syscall::Registers {
-                rdi: self.bits(),
-                ..Default::default()
-            };
+            let registers = syscall::Registers { rdi: self.bits(), ..Default::default() };
             syscall::system_call(number::DEBUG_NAME_THREAD, registers);
         }
         let _ = name;

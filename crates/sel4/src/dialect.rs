@@ -121,11 +121,7 @@ impl CapDataEncoding {
     /// [`Error::RangeError`] for a badge beyond [`max_badge`](Self::max_badge): the kernel would
     /// cut it, and two senders would look the same.
     pub const fn badge(self, badge: Badge) -> Result<Word> {
-        if badge > self.max_badge() {
-            Err(Error::RangeError)
-        } else {
-            Ok(badge)
-        }
+        if badge > self.max_badge() { Err(Error::RangeError) } else { Ok(badge) }
     }
 
     /// The word for a guard of `size` bits.
@@ -221,43 +217,25 @@ mod tests {
             tagged.guard(CNodeCapData::new(0x2abcd, 60)),
             Ok(1 << 31 | 0x2abcd << 8 | 60 << 2)
         );
-        assert_eq!(
-            tagged.guard(CNodeCapData::new(1 << 18, 60)),
-            Err(Error::RangeError)
-        );
+        assert_eq!(tagged.guard(CNodeCapData::new(1 << 18, 60)), Err(Error::RangeError));
         let plain = CapDataEncoding::Plain;
         assert_eq!(plain.guard(CNodeCapData::skip(63)), Ok(63));
-        assert_eq!(
-            plain.guard(CNodeCapData::new(1 << 18, 60)),
-            Ok(1 << 24 | 60)
-        );
-        assert_eq!(
-            plain.guard(CNodeCapData::new(1 << 58, 63)),
-            Err(Error::RangeError)
-        );
+        assert_eq!(plain.guard(CNodeCapData::new(1 << 18, 60)), Ok(1 << 24 | 60));
+        assert_eq!(plain.guard(CNodeCapData::new(1 << 58, 63)), Err(Error::RangeError));
     }
 
     #[test]
     fn a_guard_must_fit_its_size() {
         for encoding in [CapDataEncoding::Tagged, CapDataEncoding::Plain] {
-            assert_eq!(
-                encoding.guard(CNodeCapData::new(4, 2)),
-                Err(Error::RangeError)
-            );
-            assert_eq!(
-                encoding.guard(CNodeCapData::skip(64)),
-                Err(Error::RangeError)
-            );
+            assert_eq!(encoding.guard(CNodeCapData::new(4, 2)), Err(Error::RangeError));
+            assert_eq!(encoding.guard(CNodeCapData::skip(64)), Err(Error::RangeError));
         }
     }
 
     #[test]
     fn badges_that_would_be_cut_are_refused() {
         assert_eq!(CapDataEncoding::Tagged.badge(0xfff_ffff), Ok(0xfff_ffff));
-        assert_eq!(
-            CapDataEncoding::Tagged.badge(1 << 28),
-            Err(Error::RangeError)
-        );
+        assert_eq!(CapDataEncoding::Tagged.badge(1 << 28), Err(Error::RangeError));
         assert_eq!(CapDataEncoding::Plain.badge(Word::MAX), Ok(Word::MAX));
     }
 

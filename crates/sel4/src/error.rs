@@ -38,11 +38,7 @@ impl Error {
     /// The outcome for a number of `seL4_Error`; 0 is success.
     #[inline]
     pub const fn from_number(number: Word) -> Result<()> {
-        if number == 0 {
-            Ok(())
-        } else {
-            Err(Self::failure(number))
-        }
+        if number == 0 { Ok(()) } else { Err(Self::failure(number)) }
     }
 
     /// The error for a number other than 0. Apart, so that success is one comparison.
@@ -70,11 +66,7 @@ impl Error {
     #[inline]
     pub(crate) const fn from_reply(request: Word, reply: Word) -> Result<()> {
         let stale = reply == request && reply > 10;
-        if stale {
-            Ok(())
-        } else {
-            Self::from_number(reply)
-        }
+        if stale { Ok(()) } else { Self::from_number(reply) }
     }
 }
 

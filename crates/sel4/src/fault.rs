@@ -246,10 +246,7 @@ impl UnknownSyscall {
                 register.set(word);
             }
         }
-        (
-            MessageInfo::new(0, 0, 0, Self::REPLY_WORDS),
-            [first, second, third, fourth],
-        )
+        (MessageInfo::new(0, 0, 0, Self::REPLY_WORDS), [first, second, third, fourth])
     }
 }
 
@@ -307,14 +304,7 @@ impl Fault {
     pub fn new(buffer: IpcBuffer, info: MessageInfo) -> Option<Self> {
         let mut msg = [0; NUM_FAST_MESSAGE_REGISTERS];
         buffer.copy_msg_regs(0, &mut msg);
-        Self::decode(
-            &RecvWithMRs {
-                info,
-                badge: 0,
-                msg,
-            },
-            buffer,
-        )
+        Self::decode(&RecvWithMRs { info, badge: 0, msg }, buffer)
     }
 
     /// Address of the faulting instruction.
@@ -350,11 +340,7 @@ mod tests {
         for (index, register) in ipc_buffer().msg_regs().iter().enumerate() {
             register.set(index as Word + 100);
         }
-        RecvWithMRs {
-            info: MessageInfo::new(label, 0, 0, length),
-            badge: 1,
-            msg: [1, 2, 3, 4],
-        }
+        RecvWithMRs { info: MessageInfo::new(label, 0, 0, length), badge: 1, msg: [1, 2, 3, 4] }
     }
 
     #[test]
@@ -362,12 +348,7 @@ mod tests {
         let decode = |label, length| Fault::decode(&message(label, length), ipc_buffer());
         assert_eq!(
             decode(5, 4),
-            Some(Fault::VmFault(VmFault {
-                ip: 1,
-                addr: 2,
-                fsr: 4,
-                sp_and_flags: None,
-            }))
+            Some(Fault::VmFault(VmFault { ip: 1, addr: 2, fsr: 4, sp_and_flags: None }))
         );
         let Some(Fault::VmFault(long)) = decode(5, 6) else {
             panic!("a VM fault");
@@ -383,14 +364,10 @@ mod tests {
                 code: 104
             }))
         );
-        let Some(Fault::UnknownSyscall(call)) = decode(2, 19) else {
-            panic!("another kind")
-        };
+        let Some(Fault::UnknownSyscall(call)) = decode(2, 19) else { panic!("another kind") };
         assert_eq!((call.rax, call.rdx, call.rsi, call.rip), (1, 4, 104, 115));
         assert_eq!((call.rflags, call.syscall), (117, 118));
-        let Some(Fault::CapFault(fault)) = decode(1, 7) else {
-            panic!("another kind")
-        };
+        let Some(Fault::CapFault(fault)) = decode(1, 7) else { panic!("another kind") };
         assert_eq!((fault.ip, fault.addr, fault.in_recv_phase), (1, 2, true));
         assert_eq!(decode(4, 4), None);
         assert_eq!(decode(99, 4), None);
@@ -414,18 +391,8 @@ mod tests {
             (registers[4].get(), registers[15].get(), registers[17].get()),
             (5, 0x402, 0x202)
         );
-        assert_eq!(
-            registers[18].get(),
-            0x55,
-            "the number is not part of a reply"
-        );
-        let exception = UserException {
-            ip: 1,
-            sp: 2,
-            flags: 3,
-            number: 13,
-            code: 0,
-        };
+        assert_eq!(registers[18].get(), 0x55, "the number is not part of a reply");
+        let exception = UserException { ip: 1, sp: 2, flags: 3, number: 13, code: 0 };
         assert_eq!(exception.reply().1, [1, 2, 3]);
     }
 }

@@ -117,28 +117,19 @@ impl cap::Endpoint {
     #[inline]
     pub fn call_with_mrs(self, info: MessageInfo, msg: impl FastMessages) -> CallWithMRs {
         let out = system_call(number::CALL, registers(self.cptr(), info, msg));
-        CallWithMRs {
-            info: MessageInfo::from_word(out.rsi),
-            msg: out.mrs,
-        }
+        CallWithMRs { info: MessageInfo::from_word(out.rsi), msg: out.mrs }
     }
 
     /// [`recv`](Self::recv) with the first message registers returned.
     #[inline]
     pub fn recv_with_mrs(self) -> RecvWithMRs {
-        receive(
-            number::RECV,
-            registers(self.cptr(), MessageInfo::default(), []),
-        )
+        receive(number::RECV, registers(self.cptr(), MessageInfo::default(), []))
     }
 
     /// [`nb_recv`](Self::nb_recv) with the first message registers returned.
     #[inline]
     pub fn nb_recv_with_mrs(self) -> RecvWithMRs {
-        receive(
-            number::NB_RECV,
-            registers(self.cptr(), MessageInfo::default(), []),
-        )
+        receive(number::NB_RECV, registers(self.cptr(), MessageInfo::default(), []))
     }
 
     /// [`reply_recv`](Self::reply_recv) with the first message registers given and returned.
@@ -154,30 +145,19 @@ impl cap::Notification {
     /// Adds the capability's badge to the word and wakes a waiter. Never blocks.
     #[inline]
     pub fn signal(self) {
-        system_call(
-            number::SEND,
-            registers(self.cptr(), MessageInfo::default(), []),
-        );
+        system_call(number::SEND, registers(self.cptr(), MessageInfo::default(), []));
     }
 
     /// Waits until the word is not zero, takes it and clears it.
     #[inline]
     pub fn wait(self) -> Badge {
-        receive(
-            number::RECV,
-            registers(self.cptr(), MessageInfo::default(), []),
-        )
-        .badge
+        receive(number::RECV, registers(self.cptr(), MessageInfo::default(), [])).badge
     }
 
     /// Takes the word and clears it; 0 if nothing was signalled.
     #[inline]
     pub fn poll(self) -> Badge {
-        receive(
-            number::NB_RECV,
-            registers(self.cptr(), MessageInfo::default(), []),
-        )
-        .badge
+        receive(number::NB_RECV, registers(self.cptr(), MessageInfo::default(), [])).badge
     }
 }
 
@@ -200,21 +180,13 @@ pub fn r#yield() {
 
 #[inline(always)]
 fn registers(cptr: CPtr, info: MessageInfo, msg: impl FastMessages) -> Registers {
-    Registers {
-        rdi: cptr.bits(),
-        rsi: info.into_word(),
-        mrs: msg.into_registers(),
-    }
+    Registers { rdi: cptr.bits(), rsi: info.into_word(), mrs: msg.into_registers() }
 }
 
 #[inline(always)]
 fn receive(call: i64, registers: Registers) -> RecvWithMRs {
     let out = system_call(call, registers);
-    RecvWithMRs {
-        info: MessageInfo::from_word(out.rsi),
-        badge: out.rdi,
-        msg: out.mrs,
-    }
+    RecvWithMRs { info: MessageInfo::from_word(out.rsi), badge: out.rdi, msg: out.mrs }
 }
 
 fn load() -> FastRegisters {
@@ -247,11 +219,7 @@ mod tests {
         set_kernel(|number, input| {
             assert_eq!((number, input.rdi, input.mrs), (-1, 0x77, [1, 2, 0, 0]));
             assert_eq!(input.rsi, MessageInfo::new(9, 0, 0, 2).into_word());
-            Registers {
-                rdi: 0,
-                rsi: MessageInfo::new(4, 0, 0, 1).into_word(),
-                mrs: [8, 0, 0, 0],
-            }
+            Registers { rdi: 0, rsi: MessageInfo::new(4, 0, 0, 1).into_word(), mrs: [8, 0, 0, 0] }
         });
         let reply = ENDPOINT.call_with_mrs(MessageInfo::new(9, 0, 0, 2), [1, 2]);
         assert_eq!((reply.info.label(), reply.msg[0]), (4, 8));
@@ -265,36 +233,21 @@ mod tests {
         }
         set_kernel(|number, input| {
             assert_eq!((number, input.mrs), (-2, [10, 11, 12, 13]));
-            Registers {
-                rdi: 5,
-                rsi: MessageInfo::new(1, 0, 0, 6).into_word(),
-                mrs: [1, 2, 3, 4],
-            }
+            Registers { rdi: 5, rsi: MessageInfo::new(1, 0, 0, 6).into_word(), mrs: [1, 2, 3, 4] }
         });
         let (info, badge) = ENDPOINT.reply_recv(MessageInfo::new(0, 0, 0, 6));
         assert_eq!((info.length(), badge), (6, 5));
-        let registers: Vec<Word> = ipc_buffer().msg_regs()[..6]
-            .iter()
-            .map(core::cell::Cell::get)
-            .collect();
+        let registers: Vec<Word> =
+            ipc_buffer().msg_regs()[..6].iter().map(core::cell::Cell::get).collect();
         assert_eq!(registers, [1, 2, 3, 4, 14, 15]);
     }
 
     #[test]
     fn signals_and_numbers() {
         for (expected, act) in [
-            (
-                -3,
-                Box::new(|| cap::Notification::from_bits(3).signal()) as Box<dyn Fn()>,
-            ),
-            (
-                -5,
-                Box::new(|| assert_eq!(cap::Notification::from_bits(3).wait(), 3)),
-            ),
-            (
-                -8,
-                Box::new(|| assert_eq!(cap::Notification::from_bits(3).poll(), 3)),
-            ),
+            (-3, Box::new(|| cap::Notification::from_bits(3).signal()) as Box<dyn Fn()>),
+            (-5, Box::new(|| assert_eq!(cap::Notification::from_bits(3).wait(), 3))),
+            (-8, Box::new(|| assert_eq!(cap::Notification::from_bits(3).poll(), 3))),
             (-4, Box::new(|| ENDPOINT.nb_send(MessageInfo::default()))),
             (-6, Box::new(|| reply(MessageInfo::default()))),
             (-7, Box::new(r#yield)),

@@ -4,10 +4,7 @@
 //! kernels do not do so. Access is through cells, since the kernel writes the buffer during system
 //! calls. One thread per process: [`set_ipc_buffer`] is unsafe for that reason.
 
-#![allow(
-    unsafe_code,
-    reason = "the buffer is memory that the kernel and we share"
-)]
+#![allow(unsafe_code, reason = "the buffer is memory that the kernel and we share")]
 
 use core::cell::Cell;
 

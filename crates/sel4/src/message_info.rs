@@ -121,19 +121,9 @@ mod tests {
     fn fields_do_not_touch() {
         let info = MessageInfo::new(0x5, 0, 3, 120);
         assert_eq!(info.into_word(), 0x5 << 12 | 3 << 7 | 120);
-        assert_eq!(
-            (info.label(), info.extra_caps(), info.length()),
-            (5, 3, 120)
-        );
+        assert_eq!((info.label(), info.extra_caps(), info.length()), (5, 3, 120));
         assert_eq!(MessageInfo::from_word(0b101 << 9).caps_unwrapped(), 5);
-        assert_eq!(
-            MessageInfoBuilder::default()
-                .label(5)
-                .extra_caps(3)
-                .length(120)
-                .build(),
-            info
-        );
+        assert_eq!(MessageInfoBuilder::default().label(5).extra_caps(3).length(120).build(), info);
     }
 
     #[test]

@@ -145,14 +145,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!(
-            ObjectBlueprint::CNode { size_bits: 9 }.physical_size_bits(),
-            14
-        );
-        assert_eq!(
-            ObjectBlueprint::Untyped { size_bits: 20 }.physical_size_bits(),
-            20
-        );
+        assert_eq!(ObjectBlueprint::CNode { size_bits: 9 }.physical_size_bits(), 14);
+        assert_eq!(ObjectBlueprint::Untyped { size_bits: 20 }.physical_size_bits(), 20);
         assert_eq!(ObjectBlueprint::Tcb.physical_size_bits(), 11);
         assert_eq!(<cap_type::LargePage as FrameObjectType>::SIZE_BITS, 21);
     }

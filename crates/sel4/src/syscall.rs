@@ -34,11 +34,7 @@ mod bare {
     /// Makes a system call.
     #[inline(always)]
     pub(crate) fn system_call(number: i64, registers: Registers) -> Registers {
-        let Registers {
-            rdi,
-            rsi,
-            mrs: [mr0, mr1, mr2, mr3],
-        } = registers;
+        let Registers { rdi, rsi, mrs: [mr0, mr1, mr2, mr3] } = registers;
         let (mut rdi, mut rsi) = (rdi, rsi);
         let (mut mr0, mut mr1, mut mr2, mut mr3) = (mr0, mr1, mr2, mr3);
         // SAFETY: every register that the kernel changes is an operand. The kernel reads and writes
@@ -65,11 +61,7 @@ mod bare {
                 options(nostack),
             );
         }
-        Registers {
-            rdi,
-            rsi,
-            mrs: [mr0, mr1, mr2, mr3],
-        }
+        Registers { rdi, rsi, mrs: [mr0, mr1, mr2, mr3] }
     }
 }
 

@@ -1,9 +1,6 @@
 //! A thread's registers.
 
-#![allow(
-    unsafe_code,
-    reason = "the structure is viewed as the array of words that travels"
-)]
+#![allow(unsafe_code, reason = "the structure is viewed as the array of words that travels")]
 
 use crate::{ABI, Word};
 
@@ -69,19 +66,10 @@ mod tests {
 
     #[test]
     fn words_are_in_kernel_order() {
-        let mut context = UserContext {
-            rip: 1,
-            rflags: 3,
-            rbp: 10,
-            r15: 18,
-            ..Default::default()
-        };
+        let mut context = UserContext { rip: 1, rflags: 3, rbp: 10, r15: 18, ..Default::default() };
         context.words_mut()[19] = 20;
         assert_eq!(context.gs_base, 20);
         let words = context.words();
-        assert_eq!(
-            (words[0], words[2], words[9], words[17], words[18]),
-            (1, 3, 10, 18, 0)
-        );
+        assert_eq!((words[0], words[2], words[9], words[17], words[18]), (1, 3, 10, 18, 0));
     }
 }

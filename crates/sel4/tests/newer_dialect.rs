@@ -13,14 +13,8 @@ fn unit_tests_pass_for_the_newer_dialect() {
     let status = Command::new(env!("CARGO"))
         .args(["test", "--quiet", "--lib", "--manifest-path"])
         .arg(manifest.join("Cargo.toml"))
-        .env(
-            "UMBRIEL_SEL4_ABI",
-            manifest.join("../sel4-abi/tests/fixtures/elements"),
-        )
-        .env(
-            "CARGO_TARGET_DIR",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("newer-dialect"),
-        )
+        .env("UMBRIEL_SEL4_ABI", manifest.join("../sel4-abi/tests/fixtures/elements"))
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("newer-dialect"))
         .status()
         .expect("cargo runs");
     assert!(status.success());

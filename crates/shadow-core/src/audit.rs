@@ -86,14 +86,7 @@ pub(crate) fn check(
     invariant: Invariant,
     place: impl Into<u64>,
 ) -> Result<(), Violation> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Violation {
-            invariant,
-            place: place.into(),
-        })
-    }
+    if holds { Ok(()) } else { Err(Violation { invariant, place: place.into() }) }
 }
 
 const ALL_LEVELS: [Level; 4] = [Level::L1, Level::L2, Level::L3, Level::L4];
@@ -276,11 +269,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             free += 1;
             let empty = !self.copies.is_spare(copy) && self.copies.is_empty(copy);
             check(empty, Invariant::S3, copy.0)?;
-            check(
-                self.copies.claim(copy) == Claim::NONE,
-                Invariant::S12,
-                copy.0,
-            )?;
+            check(self.copies.claim(copy) == Claim::NONE, Invariant::S12, copy.0)?;
         }
         let slots = (first..first + self.extras() as u32).map(CopyId);
         let empty = slots.filter(|&copy| self.copies.is_empty(copy)).count();

@@ -47,10 +47,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     fn audit_leaf(&self, table: u16, slot: usize, leaf: LeafRecord) -> Result<(), Violation> {
         let (copy, writable) = (leaf.copy(), leaf.is_writable());
         let space = self.tables.space(Level::L1, table);
-        let gva = self
-            .tables
-            .va(Level::L1, table)
-            .wrapping_add((slot as u64) << 12);
+        let gva = self.tables.va(Level::L1, table).wrapping_add((slot as u64) << 12);
         let place = Claim::new(space, gva);
         let at_home = !self.copies.is_empty(copy)
             && self.copies.claim(copy) == place
@@ -98,10 +95,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// S4 and S9 for one linked table below the root.
     fn audit_link(&self, level: Level, index: u16) -> Result<(), Violation> {
         let above = level.above().unwrap_or(Level::L4);
-        let (va, parent) = (
-            self.tables.va(level, index),
-            self.tables.parent(level, index),
-        );
+        let (va, parent) = (self.tables.va(level, index), self.tables.parent(level, index));
         let linked = self.tables.state(above, parent) == TableState::Linked
             && self.tables.space(above, parent) == self.tables.space(level, index)
             && self.tables.child(above, parent, above.index(va)) == Some(index)
@@ -111,11 +105,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(());
         }
         let covers = va.get() & !((above.span() << 9) - 1);
-        check(
-            covers == self.tables.va(above, parent).get(),
-            Invariant::S4,
-            index,
-        )?;
+        check(covers == self.tables.va(above, parent).get(), Invariant::S4, index)?;
         if self.tables.used(level, index) == 0 {
             return Ok(());
         }
@@ -149,11 +139,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             // Siblings may write the table meanwhile, so it is read once.
             let live = self.live_entry(table, slot, memory);
             let settled = page.is_none_or(|page| self.oos.is_settled(page, slot, live.bits()));
-            check(
-                !settled || self.is_right(table, slot, live),
-                Invariant::S16,
-                frame,
-            )?;
+            check(!settled || self.is_right(table, slot, live), Invariant::S16, frame)?;
         }
         Ok(())
     }

@@ -17,11 +17,7 @@ impl VcpuId {
 
     /// The vCPU of number `number`, or `None` from [`VcpuId::COUNT`] on.
     pub const fn new(number: usize) -> Option<Self> {
-        if number < MAX_VCPUS {
-            Some(Self(number as u8))
-        } else {
-            None
-        }
+        if number < MAX_VCPUS { Some(Self(number as u8)) } else { None }
     }
 
     /// Its number.
@@ -90,10 +86,7 @@ impl PagingContext {
 
     /// The same state for an implicit supervisor access.
     pub const fn supervisor(self) -> Self {
-        Self {
-            user: false,
-            ..self
-        }
+        Self { user: false, ..self }
     }
 
     /// The W/R and U/S bits of a page fault that `access` takes.

@@ -69,14 +69,8 @@ pub struct CopyRecord {
     _reserved: [u8; 5],
 }
 
-const BLANK: CopyRecord = CopyRecord {
-    claim: 0,
-    frame: 0,
-    next: 0,
-    table: 0,
-    empty: 0,
-    _reserved: [0; 5],
-};
+const BLANK: CopyRecord =
+    CopyRecord { claim: 0, frame: 0, next: 0, table: 0, empty: 0, _reserved: [0; 5] };
 
 /// Which copy to map at a place, and what must happen first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,20 +110,10 @@ impl<'a> Copies<'a> {
         }
         let mut free = 0;
         for index in (frames..records.len() as u32).rev() {
-            records[index as usize] = CopyRecord {
-                next: free,
-                empty: 1,
-                ..BLANK
-            };
+            records[index as usize] = CopyRecord { next: free, empty: 1, ..BLANK };
             free = index + 1;
         }
-        Self {
-            records,
-            frames,
-            free,
-            scan: 0,
-            hand: 0,
-        }
+        Self { records, frames, free, scan: 0, hand: 0 }
     }
 
     #[inline]
@@ -233,11 +217,7 @@ impl<'a> Copies<'a> {
                 FrameRecord { extra_count: 0, .. } if record.claim == 0 => {
                     return Choice::Unclaimed(spare);
                 }
-                FrameRecord {
-                    extra_count: 1,
-                    extras: extras @ 1..,
-                    ..
-                } => {
+                FrameRecord { extra_count: 1, extras: extras @ 1.., .. } => {
                     let extra = CopyId(extras - 1);
                     let other = self.record(extra).claim;
                     if other == place.0 {
@@ -292,22 +272,14 @@ impl<'a> Copies<'a> {
     /// Puts an extra slot without a cap, of no chain, on the free list.
     pub(crate) fn give_free(&mut self, copy: CopyId) {
         let next = self.free;
-        *self.record_mut(copy) = CopyRecord {
-            next,
-            empty: 1,
-            ..BLANK
-        };
+        *self.record_mut(copy) = CopyRecord { next, empty: 1, ..BLANK };
         self.free = copy.0 + 1;
     }
 
     /// Adds an extra slot, of no chain, to a frame's chain.
     pub(crate) fn add_to_chain(&mut self, frames: &mut Frames<'_>, frame: u32, copy: CopyId) {
         let owner = frames.record_mut(frame);
-        *self.record_mut(copy) = CopyRecord {
-            frame,
-            next: owner.extras,
-            ..BLANK
-        };
+        *self.record_mut(copy) = CopyRecord { frame, next: owner.extras, ..BLANK };
         owner.extras = copy.0 + 1;
         owner.extra_count += 1;
     }
@@ -361,18 +333,14 @@ impl<'a> Copies<'a> {
         let length = owner.extra_count + 1;
         let turn = owner.evict % length;
         owner.evict = (turn + 1) % length;
-        self.of_frame(frames, frame)
-            .nth(usize::from(turn))
-            .unwrap_or(CopyId(frame))
+        self.of_frame(frames, frame).nth(usize::from(turn)).unwrap_or(CopyId(frame))
     }
 
     /// Extra slots on the free list, for the audit.
     pub(crate) fn free_list(&self) -> impl Iterator<Item = CopyId> {
         let first = self.free.checked_sub(1).map(CopyId);
-        core::iter::successors(first, |&copy| {
-            self.record(copy).next.checked_sub(1).map(CopyId)
-        })
-        .take(self.records.len() + 1)
+        core::iter::successors(first, |&copy| self.record(copy).next.checked_sub(1).map(CopyId))
+            .take(self.records.len() + 1)
     }
 }
 
@@ -399,12 +367,6 @@ impl Copies<'_> {
 
     pub(crate) fn copy_to<'b>(&self, records: &'b mut [CopyRecord]) -> Copies<'b> {
         records.copy_from_slice(self.records);
-        Copies {
-            records,
-            frames: self.frames,
-            free: self.free,
-            scan: self.scan,
-            hand: self.hand,
-        }
+        Copies { records, frames: self.frames, free: self.free, scan: self.scan, hand: self.hand }
     }
 }

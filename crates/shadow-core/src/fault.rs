@@ -156,16 +156,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             Decision::Map(kind) => kind,
             Decision::NotRam => {
                 self.counters.fault_mmio += 1;
-                return Some(FaultOutcome::NotRam {
-                    gpa: byte(&walk, gva),
-                    access,
-                });
+                return Some(FaultOutcome::NotRam { gpa: byte(&walk, gva), access });
             }
             Decision::ReadOnlyMemory => {
                 self.counters.fault_read_only += 1;
-                return Some(FaultOutcome::ReadOnlyMemory {
-                    gpa: byte(&walk, gva),
-                });
+                return Some(FaultOutcome::ReadOnlyMemory { gpa: byte(&walk, gva) });
             }
         };
         let writable = compose(&walk, kind, cpu.view(), access);
@@ -219,14 +214,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 self.add_fixup(frame, Claim::new(space, gva.page_base()), ops)?;
             }
         }
-        let leaf = Leaf {
-            frame,
-            writable,
-            write_fault: access.is_write(),
-        };
-        let fresh = !self
-            .tables
-            .is_present(Level::L1, table, Level::L1.index(gva));
+        let leaf = Leaf { frame, writable, write_fault: access.is_write() };
+        let fresh = !self.tables.is_present(Level::L1, table, Level::L1.index(gva));
         let healed = self.fill(space, gva, table, leaf, ops)?;
         // Where this entry had never been used, its neighbours hardly were.
         let worth = fresh && !walk.marked && walk.leaf_level == Level::L1;
@@ -235,11 +224,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
         self.counters.fault_fixed += 1;
         self.counters.fault_wp0 += u64::from(writable && !walk.rights.contains(Rights::WRITE));
-        Ok(Some(FaultOutcome::Filled {
-            gfn: walk.gfn,
-            writable,
-            healed,
-        }))
+        Ok(Some(FaultOutcome::Filled { gfn: walk.gfn, writable, healed }))
     }
 
     #[cold]

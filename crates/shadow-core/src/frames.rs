@@ -88,12 +88,7 @@ impl<'a> Frames<'a> {
             flags: 0,
             slot: 0,
         });
-        Self {
-            records,
-            out_of_sync: 0,
-            clean,
-            logged: false,
-        }
+        Self { records, out_of_sync: 0, clean, logged: false }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -176,11 +171,7 @@ impl<'a> Frames<'a> {
     /// since it became a table; at most 3.
     pub(crate) fn unsyncs(&self, frame: u32, load: u8) -> u8 {
         let flags = self.record(frame).flags;
-        if flags & LOAD == load << LOAD_SHIFT {
-            (flags & UNSYNCS) / UNSYNC
-        } else {
-            0
-        }
+        if flags & LOAD == load << LOAD_SHIFT { (flags & UNSYNCS) / UNSYNC } else { 0 }
     }
 
     pub(crate) fn forget_unsyncs(&mut self, frame: u32) {
@@ -220,10 +211,7 @@ impl<'a> Frames<'a> {
     /// Marks RAM frames `[first, first + count)` read-only; frames outside RAM
     /// are passed over.
     pub(crate) fn set_read_only(&mut self, first: Gfn, count: u64) {
-        let end = first
-            .get()
-            .saturating_add(count)
-            .min(self.records.len() as u64);
+        let end = first.get().saturating_add(count).min(self.records.len() as u64);
         let start = first.get().min(end);
         for record in &mut self.records[start as usize..end as usize] {
             record.flags |= READ_ONLY;
@@ -276,11 +264,6 @@ impl Frames<'_> {
     ) -> Frames<'b> {
         records.copy_from_slice(self.records);
         clean.clone_from_slice(self.clean);
-        Frames {
-            records,
-            clean,
-            out_of_sync: self.out_of_sync,
-            logged: self.logged,
-        }
+        Frames { records, clean, out_of_sync: self.out_of_sync, logged: self.logged }
     }
 }

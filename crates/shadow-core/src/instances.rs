@@ -26,12 +26,8 @@ pub(crate) struct LastPath {
 }
 
 impl LastPath {
-    pub(crate) const NONE: Self = Self {
-        space: SpaceId(0),
-        prefix: u64::MAX,
-        origins: [Origin::NONE; 3],
-        table: 0,
-    };
+    pub(crate) const NONE: Self =
+        Self { space: SpaceId(0), prefix: u64::MAX, origins: [Origin::NONE; 3], table: 0 };
 
     pub(crate) const fn prefix_of(gva: Gva) -> u64 {
         gva.get() >> Level::L2.shift()
@@ -86,12 +82,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if self.counters.promote != promoted && !self.policy.has(Defect::PromotionTrusted) {
             return Ok(None);
         }
-        self.last = LastPath {
-            space,
-            prefix: LastPath::prefix_of(gva),
-            origins: *origins,
-            table: parent,
-        };
+        self.last =
+            LastPath { space, prefix: LastPath::prefix_of(gva), origins: *origins, table: parent };
         Ok(Some(parent))
     }
 
@@ -115,8 +107,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 self.counters.retag += 1;
                 self.last = LastPath::NONE;
                 self.track(origin, ops)?;
-                self.tables
-                    .set_origin(&mut self.frames, level, child, origin);
+                self.tables.set_origin(&mut self.frames, level, child, origin);
                 return Ok(child);
             }
             self.drop_subtree(level, child, ops)?;
@@ -140,21 +131,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
         let covers = level.span() << 9;
         let va = Gva::new(gva.get() & !(covers - 1));
-        if let Err(error) = ops.map_table(
-            TableId {
-                level,
-                index: index.into(),
-            },
-            space,
-            va,
-        ) {
+        if let Err(error) = ops.map_table(TableId { level, index: index.into() }, space, va) {
             self.tables.give_free(level, index);
             return Err(error);
         }
         self.counters.alloc += 1;
         self.tables.link(level, index, space, parent, va);
-        self.tables
-            .set_origin(&mut self.frames, level, index, origin);
+        self.tables.set_origin(&mut self.frames, level, index, origin);
         Ok(index)
     }
 
@@ -167,10 +150,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
         if let Some(index) = self.tables.first_detached(level) {
             if !self.policy.has(Defect::DetachedReused) {
-                ops.unmap_table(TableId {
-                    level,
-                    index: index.into(),
-                })?;
+                ops.unmap_table(TableId { level, index: index.into() })?;
             }
             self.tables.clear_detached(level);
         } else {
@@ -178,20 +158,14 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             self.drop_subtree(level, victim, ops)?;
             self.counters.prealloc_2 += 1;
         }
-        self.tables.take_free(level).ok_or(MapError {
-            operation: "shadow table pool",
-            status: 0,
-        })
+        self.tables.take_free(level).ok_or(MapError { operation: "shadow table pool", status: 0 })
     }
 
     /// Unlinks a table and with it everything below, by one unmap. Copies
     /// mapped there become stale claims; tables below become detached.
     pub(crate) fn drop_subtree(&mut self, level: Level, index: u16, ops: &mut impl Ops) -> Result {
         debug_assert_eq!(self.tables.state(level, index), TableState::Linked);
-        ops.unmap_table(TableId {
-            level,
-            index: index.into(),
-        })?;
+        ops.unmap_table(TableId { level, index: index.into() })?;
         self.counters.drop_subtree += 1;
         self.last = LastPath::NONE;
         self.tables.unlink(&mut self.frames, level, index);

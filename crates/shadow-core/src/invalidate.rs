@@ -52,17 +52,13 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Gives the least recently active space, emptied, to another root and view.
     fn recycle_space(&mut self, key: SpaceKey, ops: &mut impl Ops) -> Result<SpaceId> {
-        let none = MapError {
-            operation: "space pool",
-            status: 0,
-        };
+        let none = MapError { operation: "space pool", status: 0 };
         let space = self.spaces.least_recent().ok_or(none)?;
         if self.spaces.key(space) != SpaceKey::NONE {
             self.counters.space_recycled += 1;
             self.empty(space, ops)?;
         }
-        self.tables
-            .forget_origin(&mut self.frames, Level::L4, space.0);
+        self.tables.forget_origin(&mut self.frames, Level::L4, space.0);
         self.spaces.set_key(space, key);
         Ok(space)
     }
@@ -72,8 +68,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         self.empty_space(space, ops)?;
         self.counters.space_emptied += 1;
         while let Some(table) = self.tables.first_stale(space) {
-            self.tables
-                .forget_origin(&mut self.frames, table.level, table.index);
+            self.tables.forget_origin(&mut self.frames, table.level, table.index);
         }
         Ok(())
     }
@@ -154,8 +149,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         let ops = &mut Request::new(memory, caps, UNBOUNDED);
         self.counters.invlpg += 1;
         let derive = self.policy.derive;
-        self.invalidate_in_all_views(cpu.root, gva, derive, ops)
-            .map(|_| ())
+        self.invalidate_in_all_views(cpu.root, gva, derive, ops).map(|_| ())
     }
 
     /// To be called before #PF at `gva` is delivered: the fault itself

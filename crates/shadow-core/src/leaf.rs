@@ -59,9 +59,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         ops: &mut impl Ops,
     ) -> Result {
         let place = Claim::new(space, gva.page_base());
-        let choice = self
-            .copies
-            .choose(&self.frames, &self.tables, leaf.frame, place);
+        let choice = self.copies.choose(&self.frames, &self.tables, leaf.frame, place);
         self.map_copy(choice, place, table, leaf, ops)
     }
 
@@ -76,14 +74,9 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         ops: &mut impl Ops,
     ) -> Result<bool> {
         let place = Claim::new(space, gva.page_base());
-        match self
-            .copies
-            .choose(&self.frames, &self.tables, leaf.frame, place)
-        {
+        match self.copies.choose(&self.frames, &self.tables, leaf.frame, place) {
             Choice::AllLive => Ok(false),
-            choice => self
-                .map_copy(choice, place, table, leaf, ops)
-                .map(|()| true),
+            choice => self.map_copy(choice, place, table, leaf, ops).map(|()| true),
         }
     }
 
@@ -119,11 +112,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             }
         };
         self.copies.set_live(copy, place, table);
-        self.tables.insert_leaf(
-            table,
-            Level::L1.index(gva),
-            LeafRecord::new(copy, leaf.writable),
-        );
+        self.tables.insert_leaf(table, Level::L1.index(gva), LeafRecord::new(copy, leaf.writable));
         Ok(())
     }
 

@@ -36,9 +36,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         if gva.get() >> Level::L4.shift() >= 256 {
             return None;
         }
-        let pdpt = self
-            .tables
-            .child(Level::L4, space.0, Level::L4.index(gva))?;
+        let pdpt = self.tables.child(Level::L4, space.0, Level::L4.index(gva))?;
         let pd = self.tables.child(Level::L3, pdpt, Level::L3.index(gva))?;
         self.tables.child(Level::L2, pd, Level::L2.index(gva))
     }

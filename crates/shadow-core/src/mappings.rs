@@ -60,10 +60,7 @@ pub struct MapError {
 impl MapError {
     /// No refusal of the kernel: the request has done as much as one request
     /// may. Repeat it, after having served others; it goes on where it stood.
-    pub const AGAIN: Self = Self {
-        operation: "again",
-        status: u32::MAX,
-    };
+    pub const AGAIN: Self = Self { operation: "again", status: u32::MAX };
 
     /// Whether this is [`Self::AGAIN`].
     pub fn is_again(&self) -> bool {
@@ -76,11 +73,7 @@ pub type Result<T = ()> = core::result::Result<T, MapError>;
 
 impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} failed with kernel error {}",
-            self.operation, self.status
-        )
+        write!(f, "{} failed with kernel error {}", self.operation, self.status)
     }
 }
 

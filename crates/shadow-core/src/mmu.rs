@@ -93,21 +93,16 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
     /// All live leaves, table by table.
     pub fn live_leaves(&self) -> impl Iterator<Item = LiveLeaf> {
         (0..self.tables.count(Level::L1) as u16).flat_map(move |table| {
-            self.tables
-                .present_slots(Level::L1, table)
-                .filter_map(move |slot| {
-                    let leaf = self.tables.leaf(table, slot)?;
-                    Some(LiveLeaf {
-                        space: self.tables.space(Level::L1, table),
-                        gva: self
-                            .tables
-                            .va(Level::L1, table)
-                            .wrapping_add((slot as u64) << 12),
-                        gfn: Gfn::new(self.copies.frame(leaf.copy()).into()),
-                        copy: leaf.copy(),
-                        writable: leaf.is_writable(),
-                    })
+            self.tables.present_slots(Level::L1, table).filter_map(move |slot| {
+                let leaf = self.tables.leaf(table, slot)?;
+                Some(LiveLeaf {
+                    space: self.tables.space(Level::L1, table),
+                    gva: self.tables.va(Level::L1, table).wrapping_add((slot as u64) << 12),
+                    gfn: Gfn::new(self.copies.frame(leaf.copy()).into()),
+                    copy: leaf.copy(),
+                    writable: leaf.is_writable(),
                 })
+            })
         })
     }
 

@@ -58,11 +58,7 @@ impl Origin {
     #[inline]
     pub(crate) fn table_frame(self, frames: &Frames<'_>) -> Option<u32> {
         let is_table = self.0 & (Gpte::PRESENT | Gpte::PAGE_SIZE).bits() == Gpte::PRESENT.bits();
-        if is_table {
-            frames.number(self.gfn())
-        } else {
-            None
-        }
+        if is_table { frames.number(self.gfn()) } else { None }
     }
 
     /// Whether it splinters a superpage.

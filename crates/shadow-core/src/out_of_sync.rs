@@ -72,20 +72,12 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> OutOfSync<'a, PAGES, FIXUPS> {
         let () = Self::FLOORS;
         let groups = (snapshots.len() / PAGES).min(MAX_VCPUS);
         assert!(groups > 0, "memory for the pages of one vCPU");
-        let mut slots = [[Slot {
-            frame: 0,
-            snapshot: 0,
-            next: 0,
-            fixups: [Claim::NONE; FIXUPS],
-        }; PAGES]; MAX_VCPUS];
+        let mut slots = [[Slot { frame: 0, snapshot: 0, next: 0, fixups: [Claim::NONE; FIXUPS] };
+            PAGES]; MAX_VCPUS];
         for (number, slot) in slots.as_flattened_mut().iter_mut().enumerate() {
             slot.snapshot = number as u16;
         }
-        Self {
-            snapshots,
-            slots,
-            groups,
-        }
+        Self { snapshots, slots, groups }
     }
 
     const fn group(&self, vcpu: VcpuId) -> usize {
@@ -226,17 +218,10 @@ impl<const PAGES: usize, const FIXUPS: usize> OutOfSync<'_, PAGES, FIXUPS> {
         frames: &Frames<'_>,
         snapshots: &'b mut [SnapshotRecord],
     ) -> OutOfSync<'b, PAGES, FIXUPS> {
-        for page in self
-            .pages()
-            .filter(|&page| self.occupant(frames, page).is_some())
-        {
+        for page in self.pages().filter(|&page| self.occupant(frames, page).is_some()) {
             let snapshot = usize::from(self.slot(page).snapshot);
             snapshots[snapshot] = self.snapshots[snapshot];
         }
-        OutOfSync {
-            snapshots,
-            slots: self.slots,
-            groups: self.groups,
-        }
+        OutOfSync { snapshots, slots: self.slots, groups: self.groups }
     }
 }

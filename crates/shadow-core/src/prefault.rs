@@ -44,10 +44,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 continue;
             };
             self.note_entry(gpa.gfn(), slot, entry);
-            let page = self
-                .tables
-                .va(Level::L1, table)
-                .wrapping_add((slot as u64) << 12);
+            let page = self.tables.va(Level::L1, table).wrapping_add((slot as u64) << 12);
             let mapped = self.map_unasked(space, page, table, leaf, ops)?;
             self.counters.prefault += u64::from(mapped);
         }
@@ -79,10 +76,6 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             && entry.contains(Gpte::DIRTY)
             && self.frames.is_freely_writable(frame)
             && self.frames.kind(gfn) == FrameKind::Ram;
-        Some(Leaf {
-            frame,
-            writable,
-            write_fault: false,
-        })
+        Some(Leaf { frame, writable, write_fault: false })
     }
 }

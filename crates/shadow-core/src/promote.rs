@@ -82,9 +82,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// A copy that maps the frame writable.
     pub(crate) fn first_writable(&self, frame: u32) -> Option<CopyId> {
-        self.copies
-            .of_frame(&self.frames, frame)
-            .find(|&copy| self.writable_leaf(copy).is_some())
+        self.copies.of_frame(&self.frames, frame).find(|&copy| self.writable_leaf(copy).is_some())
     }
 
     /// The table and slot of the writable leaf that names the copy.
@@ -187,8 +185,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         while let Some(table) = cursor {
             cursor = self.tables.next_listed(table);
             if self.tables.used(table.level, table.index) == 0 {
-                self.tables
-                    .forget_origin(&mut self.frames, table.level, table.index);
+                self.tables.forget_origin(&mut self.frames, table.level, table.index);
                 self.last = LastPath::NONE;
             }
         }
@@ -196,12 +193,10 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     /// Whether a vCPU may reach an instance of the table without a CR3 load.
     fn is_loaded(&self, frame: u32) -> bool {
-        self.tables
-            .instances(&self.frames, frame)
-            .any(|TableRef { level, index }| {
-                let space = self.tables.space(level, index);
-                self.spaces.is_root_active(self.spaces.key(space).root())
-            })
+        self.tables.instances(&self.frames, frame).any(|TableRef { level, index }| {
+            let space = self.tables.space(level, index);
+            self.spaces.is_root_active(self.spaces.key(space).root())
+        })
     }
 
     fn unsync(&mut self, vcpu: VcpuId, frame: u32, ops: &mut impl Ops) -> Result {
@@ -240,9 +235,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Whether the frame is one of the tables that a walk went through.
     pub(crate) fn is_on_path(&self, frame: u32, root: Gfn, origins: &[Origin; 3]) -> bool {
         root.get() == u64::from(frame)
-            || origins
-                .iter()
-                .any(|origin| origin.table_frame(&self.frames) == Some(frame))
+            || origins.iter().any(|origin| origin.table_frame(&self.frames) == Some(frame))
     }
 
     /// The root of a space, tracked; `true` if it was not.
@@ -253,8 +246,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(false);
         }
         let promoted = self.track(origin, ops)?;
-        self.tables
-            .set_origin(&mut self.frames, Level::L4, space.0, origin);
+        self.tables.set_origin(&mut self.frames, Level::L4, space.0, origin);
         Ok(promoted)
     }
 }

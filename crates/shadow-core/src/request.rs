@@ -28,11 +28,7 @@ pub(crate) struct Request<'r, M, C> {
 
 impl<'r, M, C: Mappings> Request<'r, M, C> {
     pub(crate) const fn new(memory: &'r M, caps: &'r mut C, operations: u32) -> Self {
-        Self {
-            memory,
-            caps,
-            left: operations,
-        }
+        Self { memory, caps, left: operations }
     }
 
     #[inline]

@@ -105,11 +105,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// values.
     fn changed_entries(&mut self, frame: u32, page: u8, memory: &impl GuestMemory) -> EntrySet {
         let snapshot = self.oos.snapshot_mut(page);
-        memory.compare_table(
-            Gfn::new(frame.into()),
-            &snapshot.entries,
-            &mut snapshot.diverged,
-        );
+        memory.compare_table(Gfn::new(frame.into()), &snapshot.entries, &mut snapshot.diverged);
         snapshot.diverged
     }
 
@@ -150,11 +146,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
 
     fn is_instance(&self, table: TableRef, frame: u32) -> bool {
         self.tables.listed_as(table.level, table.index) == Listed::ByFrame
-            && self
-                .tables
-                .origin(table.level, table.index)
-                .table_frame(&self.frames)
-                == Some(frame)
+            && self.tables.origin(table.level, table.index).table_frame(&self.frames) == Some(frame)
     }
 
     fn sync_instance(
@@ -229,11 +221,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Whether `child`, below `table`, is what the entry `live` gives.
     fn judge_child(&self, table: TableRef, live: Gpte, below: Level, child: u16) -> bool {
         let level = table.level;
-        let rights = self
-            .tables
-            .origin(level, table.index)
-            .rights()
-            .through(live);
+        let rights = self.tables.origin(level, table.index).rights().through(live);
         let (wanted, marks) = if live.is_leaf(level) {
             let origin = Origin::superpage(live.gfn(level), rights);
             (origin, Gpte::ACCESSED | Gpte::DIRTY)
@@ -303,10 +291,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// writable to a table. `true` if it did.
     pub(crate) fn derive(&mut self, table: u16, slot: usize, ops: &mut impl Ops) -> Result<bool> {
         let space = self.tables.space(Level::L1, table);
-        let gva = self
-            .tables
-            .va(Level::L1, table)
-            .wrapping_add((slot as u64) << 12);
+        let gva = self.tables.va(Level::L1, table).wrapping_add((slot as u64) << 12);
         match self.walk_to(table, Claim::new(space, gva), ops) {
             Some(walk) => self.map_walked(table, Claim::new(space, gva), &walk, ops),
             None => Ok(false),
@@ -423,10 +408,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     }
 
     pub(crate) fn note_entry(&mut self, table: Gfn, slot: usize, used: Gpte) {
-        let Some(page) = self
-            .frames
-            .number(table)
-            .and_then(|frame| self.frames.out_of_sync_page(frame))
+        let Some(page) =
+            self.frames.number(table).and_then(|frame| self.frames.out_of_sync_page(frame))
         else {
             return;
         };

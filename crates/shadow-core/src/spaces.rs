@@ -68,10 +68,7 @@ pub(crate) type Views = [Option<SpaceId>; 3];
 
 impl<'a> Spaces<'a> {
     pub(crate) fn new(records: &'a mut [SpaceRecord]) -> Self {
-        records.fill(SpaceRecord {
-            key: SpaceKey::NONE.0,
-            stamp: 0,
-        });
+        records.fill(SpaceRecord { key: SpaceKey::NONE.0, stamp: 0 });
         Self {
             records,
             active: [None; MAX_VCPUS],

@@ -65,16 +65,10 @@ impl fmt::Display for PoolsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooFew { pool, given, floor } => {
-                write!(
-                    f,
-                    "pool `{pool}` has {given} objects, but at least {floor} are needed"
-                )
+                write!(f, "pool `{pool}` has {given} objects, but at least {floor} are needed")
             }
             Self::TooMany { pool, given, limit } => {
-                write!(
-                    f,
-                    "pool `{pool}` has {given} objects, but at most {limit} can be used"
-                )
+                write!(f, "pool `{pool}` has {given} objects, but at most {limit} can be used")
             }
             Self::Region { required, given } => {
                 write!(
@@ -90,14 +84,8 @@ impl Pools {
     /// Least pool sizes. One instruction touches at most six pages, each of
     /// which may need a table of its own on every level and, if all are one
     /// frame, a copy of its own.
-    pub const FLOOR: Self = Self {
-        frames: 1,
-        extra_copies: 8,
-        spaces: 3,
-        pdpts: 6,
-        pds: 6,
-        pts: 6,
-    };
+    pub const FLOOR: Self =
+        Self { frames: 1, extra_copies: 8, spaces: 3, pdpts: 6, pds: 6, pts: 6 };
 
     /// Largest pool sizes.
     pub const LIMIT: Self = Self {
@@ -224,14 +212,7 @@ impl<'a> Storage<'a> {
             children: [pd_children, pdpt_children, root_children],
             leaves,
         };
-        Some(Self {
-            frames,
-            clean,
-            copies,
-            spaces,
-            tables,
-            snapshots,
-        })
+        Some(Self { frames, clean, copies, spaces, tables, snapshots })
     }
 }
 

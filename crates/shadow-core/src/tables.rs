@@ -150,26 +150,14 @@ impl<'a> Tables<'a> {
         for level in [Level::L1, Level::L2, Level::L3] {
             let records = &mut *slices.records[at(level)];
             for index in (0..records.len() as u16).rev() {
-                records[usize::from(index)] = TableRecord {
-                    next: free[at(level)],
-                    ..blank
-                };
+                records[usize::from(index)] = TableRecord { next: free[at(level)], ..blank };
                 free[at(level)] = index + 1;
             }
         }
         for (space, root) in (0..).zip(&mut *slices.records[at(Level::L4)]) {
-            *root = TableRecord {
-                space,
-                state: LINKED,
-                ..blank
-            };
+            *root = TableRecord { space, state: LINKED, ..blank };
         }
-        Self {
-            slices,
-            free,
-            detached: [NOBODY; 3],
-            hand: [0; 3],
-        }
+        Self { slices, free, detached: [NOBODY; 3], hand: [0; 3] }
     }
 
     #[inline]
@@ -233,10 +221,7 @@ impl<'a> Tables<'a> {
 
     /// The entries in use, as a set that later changes do not touch.
     pub(crate) fn present_slots(&self, level: Level, index: u16) -> Slots {
-        Slots {
-            words: self.record(level, index).present,
-            word: 0,
-        }
+        Slots { words: self.record(level, index).present, word: 0 }
     }
 
     /// The child linked at `slot` of an upper table.
@@ -417,10 +402,7 @@ pub(crate) struct Slots {
 impl Slots {
     /// The members of `set`, in ascending order.
     pub(crate) const fn of(set: EntrySet) -> Self {
-        Self {
-            words: set,
-            word: 0,
-        }
+        Self { words: set, word: 0 }
     }
 }
 
@@ -454,9 +436,7 @@ impl Tables<'_> {
                 state.write(record.as_bytes());
                 for slot in self.present_slots(level, index) {
                     let child = self.child_ref(crate::tracking::TableRef::new(level, index), slot);
-                    let leaf = (level == Level::L1)
-                        .then(|| self.leaf(index, slot))
-                        .flatten();
+                    let leaf = (level == Level::L1).then(|| self.leaf(index, slot)).flatten();
                     state.write_u16(child.map_or(0, |child| child.index));
                     state.write_u32(leaf.map_or(0, |leaf| leaf.0));
                 }
@@ -473,11 +453,6 @@ impl Tables<'_> {
             to.copy_from_slice(from);
         }
         slices.leaves.copy_from_slice(self.slices.leaves);
-        Tables {
-            slices,
-            free: self.free,
-            detached: self.detached,
-            hand: self.hand,
-        }
+        Tables { slices, free: self.free, detached: self.detached, hand: self.hand }
     }
 }

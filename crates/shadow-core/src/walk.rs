@@ -72,12 +72,7 @@ pub fn walk(
     if !gva.is_canonical() {
         return Err(WalkFailure::NonCanonical);
     }
-    let walker = Walker {
-        memory,
-        cpu,
-        gva,
-        access,
-    };
+    let walker = Walker { memory, cpu, gva, access };
     let mut walk = walker.attempt()?;
     if walker.is_marked(&walk) || walker.mark_leaf(host, &mut walk) {
         Ok(walk)
@@ -89,12 +84,7 @@ pub fn walk(
 /// What a walk for a read gives if all it needs is there already: a 4 KiB page
 /// with A on all levels. Changes nothing.
 pub(crate) fn peek(memory: &impl GuestMemory, cpu: &PagingContext, gva: Gva) -> Option<GuestWalk> {
-    let walker = Walker {
-        memory,
-        cpu,
-        gva,
-        access: Access::Read,
-    };
+    let walker = Walker { memory, cpu, gva, access: Access::Read };
     walker.attempt().ok().filter(|walk| walker.is_marked(walk))
 }
 
@@ -197,10 +187,7 @@ impl<M: GuestMemory> Walker<'_, M> {
     /// Loads an entry that is present and well-formed.
     #[inline]
     fn entry(&self, table: Gfn, level: Level) -> Result<Gpte, WalkFailure> {
-        let raw = self
-            .memory
-            .load_u64(self.address(table, level))
-            .unwrap_or(u64::MAX);
+        let raw = self.memory.load_u64(self.address(table, level)).unwrap_or(u64::MAX);
         let entry = Gpte::from_bits_retain(raw);
         if !entry.contains(Gpte::PRESENT) {
             return Err(self.fault(PageFaultCode::empty()));
@@ -290,8 +277,7 @@ impl<M: GuestMemory> Walker<'_, M> {
         match host.kind(gpa.gfn()) {
             FrameKind::Ram => {
                 host.stored(gpa.gfn());
-                self.memory
-                    .compare_exchange_u64(gpa, entry.bits(), wanted.bits())
+                self.memory.compare_exchange_u64(gpa, entry.bits(), wanted.bits())
                     == Ok(entry.bits())
             }
             FrameKind::ReadOnly | FrameKind::NotRam => true,

@@ -8,14 +8,8 @@ use crate::model::scenario::{ALL, BASE, REGION, entry_of};
 use shadow_core::{Access, FaultOutcome, MapError, PagingContext, Policy, Pools, VcpuId};
 use x86::{Gfn, Gpa, Gva, Level};
 
-const POOLS: Pools = Pools {
-    frames: 2048,
-    extra_copies: 4096,
-    spaces: 4,
-    pdpts: 160,
-    pds: 160,
-    pts: 400,
-};
+const POOLS: Pools =
+    Pools { frames: 2048, extra_copies: 4096, spaces: 4, pdpts: 160, pds: 160, pts: 400 };
 const BUDGET: usize = Policy::DEFAULT.budget as usize;
 /// Instances of the table that everything is about, and their wrong entries: as
 /// many as are handled one by one.
@@ -88,9 +82,7 @@ fn a_cr3_load_resyncs_all_instances_in_parts() {
     assert_eq!(machine.mmu.counters().unsync, 1);
     let cpu = machine.cpu;
     let (calls, operations) = finish(&mut machine, |machine| {
-        machine
-            .mmu
-            .load_cr3(&cpu, &machine.ram, &mut machine.kernel)
+        machine.mmu.load_cr3(&cpu, &machine.ram, &mut machine.kernel)
     });
     reached(operations, RESYNC);
     assert!(calls > 20, "{calls}");
@@ -106,18 +98,13 @@ fn a_change_of_the_paging_mode_resyncs_every_vcpus_tables_in_parts() {
         crowd(&mut machine, number * INSTANCES, table, 400 + 100 * number);
         machine.cpu.vcpu = VcpuId::new(number as usize % 2).expect("two vCPUs");
         let cpu = machine.cpu;
-        machine
-            .mmu
-            .activate(&cpu, &mut machine.kernel)
-            .expect("kernel works");
+        machine.mmu.activate(&cpu, &mut machine.kernel).expect("kernel works");
         shift(&mut machine, table, 400 + 100 * number);
     }
     assert_eq!(machine.mmu.counters().unsync, 3);
     let cpu = machine.cpu;
     let (_, operations) = finish(&mut machine, |machine| {
-        machine
-            .mmu
-            .paging_mode_changed(&cpu, &machine.ram, &mut machine.kernel)
+        machine.mmu.paging_mode_changed(&cpu, &machine.ram, &mut machine.kernel)
     });
     // Nothing is derived.
     let bound = 3 * (3 + (ENTRIES * INSTANCES) as usize);
@@ -132,12 +119,7 @@ fn a_servers_write_is_followed_in_parts() {
         machine.ram.poke(entry_of(TABLE, slot), 0);
     }
     let (calls, operations) = finish(&mut machine, |machine| {
-        machine.mmu.guest_written(
-            Gpa::new(TABLE << 12),
-            4096,
-            &machine.ram,
-            &mut machine.kernel,
-        )
+        machine.mmu.guest_written(Gpa::new(TABLE << 12), 4096, &machine.ram, &mut machine.kernel)
     });
     reached(operations, (ENTRIES * INSTANCES) as usize);
     assert!(calls > 10, "{calls}");
@@ -153,9 +135,7 @@ fn an_eviction_is_done_in_parts_before_the_fault_goes_on() {
         let entry = machine.entry(Level::L2, BASE + region * REGION);
         machine.poke(entry, table << 12 | ALL);
         machine.poke(entry_of(table, 0), 500 << 12 | ALL);
-        machine
-            .touch(BASE + region * REGION, Access::Read)
-            .expect("mapped");
+        machine.touch(BASE + region * REGION, Access::Read).expect("mapped");
     }
     shift(&mut machine, TABLE, 400);
     machine.store(entry_of(TABLE + 3, 1), 0);
@@ -198,10 +178,7 @@ fn a_recycled_space_is_emptied_in_parts() {
     for root in 600..603 {
         machine.load_cr3(root);
     }
-    let cpu = PagingContext {
-        root: Gfn::new(603),
-        ..machine.cpu
-    };
+    let cpu = PagingContext { root: Gfn::new(603), ..machine.cpu };
     let mut taken = None;
     let (calls, operations) = finish(&mut machine, |machine| {
         let entered = machine.mmu.activate(&cpu, &mut machine.kernel);

@@ -8,18 +8,13 @@ use x86::{Gfn, Gva, Level};
 
 const BASE: u64 = 0x4000_0000;
 /// Every page has its own fault.
-const ALONE: Policy = Policy {
-    neighbours: 1,
-    ..Policy::DEFAULT
-};
+const ALONE: Policy = Policy { neighbours: 1, ..Policy::DEFAULT };
 
 /// Maps pages `0..count` from `BASE` on, each to what `gfn` says, and touches them.
 fn populate(machine: &mut Machine, count: u64, gfn: impl Fn(u64) -> u64) {
     for page in 0..count {
         machine.map(BASE + page * 4096, gfn(page), P | W | A | D);
-        machine
-            .touch(BASE + page * 4096, Access::Read)
-            .expect("mapped");
+        machine.touch(BASE + page * 4096, Access::Read).expect("mapped");
     }
 }
 
@@ -48,11 +43,7 @@ fn a_frame_mapped_twice_gets_an_extra_copy_and_keeps_it() {
         populate(&mut machine, 2, |_| 100);
         assert_eq!(
             machine.kernel.take_calls(),
-            [
-                Call::MapTable(Level::L1),
-                Call::RemapFrame,
-                Call::RemapFrame
-            ],
+            [Call::MapTable(Level::L1), Call::RemapFrame, Call::RemapFrame],
             "copies are there"
         );
     }
@@ -100,18 +91,10 @@ fn an_empty_pool_of_live_copies_evicts_only_below_six() {
     // Another frame may always have six copies, though all are live.
     for page in 9..20 {
         machine.map(BASE + page * 4096, 200, P);
-        machine
-            .touch(BASE + page * 4096, Access::Read)
-            .expect("mapped");
+        machine.touch(BASE + page * 4096, Access::Read).expect("mapped");
         machine.check();
     }
-    let of = |gfn| {
-        machine
-            .mmu
-            .live_leaves()
-            .filter(|leaf| leaf.gfn == Gfn::new(gfn))
-            .count()
-    };
+    let of = |gfn| machine.mmu.live_leaves().filter(|leaf| leaf.gfn == Gfn::new(gfn)).count();
     assert_eq!((of(100), of(200)), (4, 6));
     assert_eq!(machine.mmu.counters().copy_recycled, 5);
     assert_eq!(machine.mmu.counters().copy_evict, 5);
@@ -124,32 +107,20 @@ fn an_empty_pool_of_live_copies_evicts_only_below_six() {
 fn stale_cap_alias_never_wipes_a_live_entry() {
     let mut machine = Machine::with_policy(ROOMY, ALONE);
     // Two copies of frame 100 among enough pages that the table is unlinked as one.
-    populate(
-        &mut machine,
-        16,
-        |page| if page < 2 { 100 } else { 100 + page },
-    );
+    populate(&mut machine, 16, |page| if page < 2 { 100 } else { 100 + page });
     machine.unlink(BASE);
     assert_eq!(machine.mmu.live_leaves().count(), 0);
     machine.check();
     // The second page first: a naive choice would take the spare, which claims the first.
     machine.kernel.take_calls();
     machine.touch(BASE + 4096, Access::Read).expect("mapped");
-    assert_eq!(
-        machine.kernel.take_calls(),
-        [Call::MapTable(Level::L1), Call::RemapFrame]
-    );
+    assert_eq!(machine.kernel.take_calls(), [Call::MapTable(Level::L1), Call::RemapFrame]);
     assert_eq!(machine.mmu.counters().stale_alias, 1);
     // The first page elsewhere: its copy is unmapped from its stale place.
     machine.map(BASE + 20 * 4096, 100, P);
-    machine
-        .touch(BASE + 20 * 4096, Access::Read)
-        .expect("mapped");
+    machine.touch(BASE + 20 * 4096, Access::Read).expect("mapped");
     assert_eq!(machine.mmu.counters().stale_reuse, 1);
-    assert!(
-        machine.allows(BASE + 4096, Access::Read).is_some(),
-        "wiped by a stale cap"
-    );
+    assert!(machine.allows(BASE + 4096, Access::Read).is_some(), "wiped by a stale cap");
     machine.check();
 }
 
@@ -158,25 +129,12 @@ fn a_wiped_entry_is_healed_and_counted() {
     let mut machine = Machine::new(ROOMY);
     populate(&mut machine, 1, |_| 100);
     let leaf = machine.mmu.live_leaves().next().expect("one leaf");
-    machine
-        .kernel
-        .unmap_frame(leaf.copy)
-        .expect("somebody else's doing");
+    machine.kernel.unmap_frame(leaf.copy).expect("somebody else's doing");
     assert_eq!(machine.allows(BASE, Access::Read), None);
     machine.kernel.take_calls();
     let outcome = machine.fault(BASE, Access::Read);
-    assert_eq!(
-        outcome,
-        FaultOutcome::Filled {
-            gfn: Gfn::new(100),
-            writable: true,
-            healed: true
-        }
-    );
-    assert_eq!(
-        machine.kernel.take_calls(),
-        [Call::UnmapFrame, Call::MapFrame]
-    );
+    assert_eq!(outcome, FaultOutcome::Filled { gfn: Gfn::new(100), writable: true, healed: true });
+    assert_eq!(machine.kernel.take_calls(), [Call::UnmapFrame, Call::MapFrame]);
     assert_eq!(machine.mmu.counters().heal, 1);
     machine.check();
 }
@@ -186,18 +144,12 @@ fn a_revoked_frame_comes_back_copy_by_copy() {
     let mut machine = Machine::new(SMALL);
     populate(&mut machine, 5, |_| 100);
     machine.kernel.take_calls();
-    machine
-        .mmu
-        .remove_all_mappings(Gfn::new(100), &mut machine.kernel)
-        .expect("kernel works");
+    machine.mmu.remove_all_mappings(Gfn::new(100), &mut machine.kernel).expect("kernel works");
     assert_eq!(machine.kernel.take_calls(), [Call::Revoke]);
     assert_eq!(machine.mmu.live_leaves().count(), 0);
     machine.check();
     populate(&mut machine, 1, |_| 100);
-    assert_eq!(
-        machine.kernel.take_calls(),
-        [Call::CopyFrame, Call::MapFrame]
-    );
+    assert_eq!(machine.kernel.take_calls(), [Call::CopyFrame, Call::MapFrame]);
     populate(&mut machine, 9, |_| 100);
     machine.check();
     machine
@@ -211,10 +163,7 @@ fn a_revoked_frame_comes_back_copy_by_copy() {
 /// whatever was there before.
 #[test]
 fn six_pages_of_one_instruction_fit_in_the_smallest_pools() {
-    let pools = Pools {
-        frames: 1024,
-        ..Pools::FLOOR
-    };
+    let pools = Pools { frames: 1024, ..Pools::FLOOR };
     let shapes: [fn(u64) -> u64; 4] = [
         |page| page << 39, // a table of its own on every level
         |page| page << 30, // one PDPT
@@ -237,16 +186,10 @@ fn six_pages_of_one_instruction_fit_in_the_smallest_pools() {
             }
             let mut faults = 0;
             while let Some(&va) = pages.iter().find(|&&va| {
-                machine
-                    .kernel
-                    .access(shadow_core::SpaceId::new(0), Gva::new(va))
-                    .is_none()
+                machine.kernel.access(shadow_core::SpaceId::new(0), Gva::new(va)).is_none()
             }) {
                 let outcome = machine.fault(va, Access::Read);
-                assert!(
-                    matches!(outcome, FaultOutcome::Filled { .. }),
-                    "{outcome:?}"
-                );
+                assert!(matches!(outcome, FaultOutcome::Filled { .. }), "{outcome:?}");
                 faults += 1;
                 assert!(faults <= 24, "no progress");
             }
@@ -260,13 +203,9 @@ fn splintered_superpages_share_the_frames_copies() {
     let mut machine = Machine::new(ROOMY);
     let entry = machine.entry(Level::L2, 0x20_0000);
     machine.poke(entry, P | W | PS);
-    machine
-        .touch(0x20_5000, Access::Read)
-        .expect("frame 5 through the superpage");
+    machine.touch(0x20_5000, Access::Read).expect("frame 5 through the superpage");
     machine.map(0x40_0000, 5, P);
-    machine
-        .touch(0x40_0000, Access::Read)
-        .expect("frame 5 through its own page");
+    machine.touch(0x40_0000, Access::Read).expect("frame 5 through its own page");
     assert_eq!(machine.mmu.counters().copy, 1);
     machine.check();
 }
@@ -286,10 +225,7 @@ fn six_aliases_of_a_frame_with_a_full_chain_fit_together() {
     };
     for _ in 0..24 {
         let Some(va) = missing(&machine) else { break };
-        assert!(matches!(
-            machine.fault(va, Access::Read),
-            FaultOutcome::Filled { .. }
-        ));
+        assert!(matches!(machine.fault(va, Access::Read), FaultOutcome::Filled { .. }));
     }
     assert_eq!(missing(&machine), None, "no progress");
     machine.check();

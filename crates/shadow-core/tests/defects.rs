@@ -20,10 +20,7 @@ fn cases_until_caught(defect: Option<Defect>) -> Option<usize> {
             0 => (SMALL, Policy::DEFAULT),
             _ => (ROOMY, RECORDED),
         };
-        let pools = Pools {
-            frames: FRAMES,
-            ..pools
-        };
+        let pools = Pools { frames: FRAMES, ..pools };
         let policy = Policy { defect, ..policy };
         let steps = [prelude(), steps].concat();
         catch_unwind(AssertUnwindSafe(|| run(pools, policy, &steps))).is_err()
@@ -34,30 +31,18 @@ fn cases_until_caught(defect: Option<Defect>) -> Option<usize> {
 /// `eviction_of_the_table_just_walked` in `out_of_sync.rs`, with the mistake.
 #[test]
 fn r7_walk_kept_after_eviction() {
-    let policy = Policy {
-        defect: Some(Defect::WalkKept),
-        ..RECORDED
-    };
+    let policy = Policy { defect: Some(Defect::WalkKept), ..RECORDED };
     let run = || crate::model::scenario::eviction_of_the_table_just_walked(policy);
-    assert!(
-        catch_unwind(AssertUnwindSafe(run)).is_err(),
-        "nobody noticed"
-    );
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_err(), "nobody noticed");
 }
 
 /// R8: the scenario of `code_writes_the_table_that_maps_it` in `out_of_sync.rs`,
 /// with the mistake.
 #[test]
 fn r8_tables_given_up_again_and_again() {
-    let policy = Policy {
-        defect: Some(Defect::UnshadowedAgain),
-        ..Policy::DEFAULT
-    };
+    let policy = Policy { defect: Some(Defect::UnshadowedAgain), ..Policy::DEFAULT };
     let run = || crate::model::scenario::code_writes_the_table_that_maps_it(policy);
-    assert!(
-        catch_unwind(AssertUnwindSafe(run)).is_err(),
-        "nobody noticed"
-    );
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_err(), "nobody noticed");
 }
 
 #[test]

@@ -10,9 +10,7 @@ const BASE: u64 = 0x4000_0000;
 fn populate(machine: &mut Machine, first: u64, count: u64) {
     for page in first..first + count {
         machine.map(BASE + page * 4096, 100 + page, P | W | U | A | D);
-        machine
-            .touch(BASE + page * 4096, Access::Read)
-            .expect("mapped");
+        machine.touch(BASE + page * 4096, Access::Read).expect("mapped");
     }
 }
 
@@ -44,10 +42,7 @@ fn recycling_many_tables_unlinks_at_the_top() {
         machine.touch(va, Access::Read).expect("mapped");
     }
     let singly = &[Call::UnmapFrame; 32][..];
-    assert_eq!(
-        machine.recycle_first_space(),
-        [singly, &[Call::UnmapTable(Level::L3)]].concat()
-    );
+    assert_eq!(machine.recycle_first_space(), [singly, &[Call::UnmapTable(Level::L3)]].concat());
     assert_eq!(machine.mmu.live_leaves().count(), 0);
     machine.check();
 }
@@ -69,11 +64,7 @@ fn detached_tables_are_emptied_before_reuse() {
     machine.touch(BASE + 0x3000, Access::Read).expect("mapped");
     let calls = machine.kernel.take_calls();
     let dropped = [Call::UnmapTable(Level::L2), Call::MapTable(Level::L2)];
-    let emptied = [
-        Call::UnmapTable(Level::L1),
-        Call::MapTable(Level::L1),
-        Call::MapFrame,
-    ];
+    let emptied = [Call::UnmapTable(Level::L1), Call::MapTable(Level::L1), Call::MapFrame];
     assert_eq!(calls, [&dropped[..], &emptied].concat());
     assert_eq!(machine.mmu.live_leaves().count(), 1);
     machine.check();
@@ -116,11 +107,7 @@ fn invlpg_drops_one_page_in_every_view() {
     populate(&mut machine, 0, 2);
     machine.kernel.take_calls();
     machine.invlpg(BASE);
-    assert_eq!(
-        machine.kernel.take_calls(),
-        [],
-        "the tables still say the same"
-    );
+    assert_eq!(machine.kernel.take_calls(), [], "the tables still say the same");
     let entry = machine.entry(Level::L1, BASE);
     machine.ram.poke(entry, 0);
     machine.invlpg(BASE + 5);
@@ -165,9 +152,7 @@ fn a_fill_drops_what_another_upper_entry_gave() {
             if change > U {
                 // The same contents, in another frame.
                 for slot in 0..512 {
-                    let old = machine
-                        .ram
-                        .peek(machine.ram.peek(entry) & !0xfff | slot << 3);
+                    let old = machine.ram.peek(machine.ram.peek(entry) & !0xfff | slot << 3);
                     machine.poke(copy << 12 | slot << 3, old);
                 }
             }
@@ -224,19 +209,11 @@ fn a_page_fault_delivered_drops_the_stale_leaf() {
     machine.touch(BASE, Access::Read).expect("mapped");
     let entry = machine.entry(Level::L1, BASE);
     machine.store(entry, 0);
-    assert!(
-        machine.allows(BASE, Access::Read).is_some(),
-        "stale, as a TLB may be"
-    );
+    assert!(machine.allows(BASE, Access::Read).is_some(), "stale, as a TLB may be");
     assert!(machine.touch(BASE, Access::Write).is_err());
     machine
         .mmu
-        .page_fault_delivered(
-            &machine.cpu,
-            Gva::new(BASE),
-            &machine.ram,
-            &mut machine.kernel,
-        )
+        .page_fault_delivered(&machine.cpu, Gva::new(BASE), &machine.ram, &mut machine.kernel)
         .expect("kernel works");
     assert_eq!(machine.allows(BASE, Access::Read), None);
     assert_eq!(machine.mmu.counters().pf_zap, 1);
@@ -270,15 +247,9 @@ fn the_least_recent_space_is_recycled_with_its_skeleton() {
     machine.load_cr3(503);
     assert_eq!(machine.space().index(), 0, "root 1 was loaded longest ago");
     populate(&mut machine, 0, 1);
+    assert_eq!(machine.kernel.take_calls(), [Call::UnmapFrame, Call::MapFrame]);
     assert_eq!(
-        machine.kernel.take_calls(),
-        [Call::UnmapFrame, Call::MapFrame]
-    );
-    assert_eq!(
-        machine
-            .mmu
-            .space_key(shadow_core::SpaceId::new(0))
-            .map(|key| key.0),
+        machine.mmu.space_key(shadow_core::SpaceId::new(0)).map(|key| key.0),
         Some(Gfn::new(503))
     );
     machine.check();

@@ -31,37 +31,24 @@ fn mmu(request: impl Fn(&mut Machine) -> Result<(), shadow_core::MapError> + 'st
 fn scenario() -> Vec<Request> {
     let mut steps: Vec<Request> = Vec::new();
     for page in 0..14 {
-        steps.push(guest(move |machine| {
-            machine.map(page << 12, 100 + page % 3, P | W)
-        }));
+        steps.push(guest(move |machine| machine.map(page << 12, 100 + page % 3, P | W)));
         steps.push(access(page << 12, Access::Read));
     }
     steps.push(access(0, Access::Write));
     for table in 1..8 {
         let va = (table << 21) | ((table % 2) << 30) | ((table % 3) << 39);
-        steps.push(guest(move |machine| {
-            machine.map(va, 100 + table, P | W | A | D)
-        }));
+        steps.push(guest(move |machine| machine.map(va, 100 + table, P | W | A | D)));
         steps.push(access(va, Access::Read));
     }
     steps.push(mmu(|machine| {
-        machine
-            .mmu
-            .invlpg(&machine.cpu, Gva::new(0), &machine.ram, &mut machine.kernel)
+        machine.mmu.invlpg(&machine.cpu, Gva::new(0), &machine.ram, &mut machine.kernel)
     }));
     steps.push(mmu(|machine| {
-        machine
-            .mmu
-            .load_cr3(&machine.cpu, &machine.ram, &mut machine.kernel)
-            .map(drop)
+        machine.mmu.load_cr3(&machine.cpu, &machine.ram, &mut machine.kernel).map(drop)
     }));
     steps.push(access(0x3000, Access::Read));
     steps.push(access(0x5000, Access::Read));
-    steps.push(mmu(|machine| {
-        machine
-            .mmu
-            .remove_all_mappings(Gfn::new(100), &mut machine.kernel)
-    }));
+    steps.push(mmu(|machine| machine.mmu.remove_all_mappings(Gfn::new(100), &mut machine.kernel)));
     steps.push(access(0x3000, Access::Read));
     steps.push(guest(|machine| {
         let entry = machine.entry(Level::L2, 0);
@@ -82,10 +69,7 @@ fn scenario() -> Vec<Request> {
             machine.poke(root << 12, machine.ram.peek(1 << 12));
         }));
         steps.push(mmu(|machine| {
-            machine
-                .mmu
-                .load_cr3(&machine.cpu, &machine.ram, &mut machine.kernel)
-                .map(drop)
+            machine.mmu.load_cr3(&machine.cpu, &machine.ram, &mut machine.kernel).map(drop)
         }));
         steps.push(access(0x4000, Access::Read));
     }
@@ -116,10 +100,7 @@ fn run(fail_after: Option<u32>) -> (usize, bool) {
 #[test]
 fn every_operation_may_fail_once() {
     let (operations, _) = run(None);
-    assert!(
-        operations > 60,
-        "{operations} operations are too few to mean anything"
-    );
+    assert!(operations > 60, "{operations} operations are too few to mean anything");
     for point in 0..operations as u32 {
         let (_, refused) = run(Some(point));
         assert!(refused, "the failure at operation {point} was not noticed");

@@ -13,10 +13,7 @@ fn first_fault_links_three_tables_and_the_next_maps_one_spare() {
     machine.kernel.take_calls();
     assert_eq!(machine.touch(0x40_0123, Access::Read), Ok(Gfn::new(100)));
     let first = [Level::L3, Level::L2, Level::L1].map(Call::MapTable);
-    assert_eq!(
-        machine.kernel.take_calls(),
-        [&first[..], &[Call::MapFrame]].concat()
-    );
+    assert_eq!(machine.kernel.take_calls(), [&first[..], &[Call::MapFrame]].concat());
     assert_eq!(machine.touch(0x40_1fff, Access::Write), Ok(Gfn::new(101)));
     assert_eq!(machine.kernel.take_calls(), [Call::MapFrame]);
     machine.check();
@@ -55,10 +52,7 @@ fn guest_faults_change_nothing() {
     };
     assert_eq!(fault.address.get(), 0x5008);
     assert_eq!(fault.code, PageFaultCode::PRESENT | PageFaultCode::WRITE);
-    assert!(
-        machine.ram.stores.borrow().is_empty(),
-        "no A before the walk succeeds"
-    );
+    assert!(machine.ram.stores.borrow().is_empty(), "no A before the walk succeeds");
     assert_eq!(machine.kernel.take_calls(), []);
 }
 
@@ -67,25 +61,15 @@ fn views_of_one_root_differ_in_rights() {
     let mut machine = Machine::new(ROOMY);
     machine.map(0x5000, 100, P | A | D);
     machine.touch(0x5000, Access::Read).expect("readable");
-    assert!(matches!(
-        machine.touch(0x5000, Access::Write),
-        Err(FaultOutcome::GuestFault(_))
-    ));
+    assert!(matches!(machine.touch(0x5000, Access::Write), Err(FaultOutcome::GuestFault(_))));
     machine.cpu.write_protect = false;
     assert_eq!(machine.allows(0x5000, Access::Read), None, "another space");
     machine.touch(0x5000, Access::Read).expect("readable");
     assert_eq!(machine.allows(0x5000, Access::Write), None);
     machine.touch(0x5000, Access::Write).expect("WP = 0");
     machine.cpu.user = true;
-    assert!(matches!(
-        machine.touch(0x5000, Access::Read),
-        Err(FaultOutcome::GuestFault(_))
-    ));
-    machine.cpu = shadow_core::PagingContext {
-        write_protect: true,
-        user: false,
-        ..machine.cpu
-    };
+    assert!(matches!(machine.touch(0x5000, Access::Read), Err(FaultOutcome::GuestFault(_))));
+    machine.cpu = shadow_core::PagingContext { write_protect: true, user: false, ..machine.cpu };
     assert_eq!(machine.allows(0x5000, Access::Write), None);
     machine.check();
 }
@@ -99,17 +83,11 @@ fn devices_and_read_only_memory_are_reported() {
     let gpa = Gpa::new(5000 * 4096 + 4);
     assert_eq!(
         machine.fault(0x5004, Access::Read),
-        FaultOutcome::NotRam {
-            gpa,
-            access: Access::Read
-        }
+        FaultOutcome::NotRam { gpa, access: Access::Read }
     );
     assert_eq!(machine.touch(0x6000, Access::Read), Ok(Gfn::new(201)));
     let gpa = Gpa::new(201 * 4096 + 8);
-    assert_eq!(
-        machine.fault(0x6008, Access::Write),
-        FaultOutcome::ReadOnlyMemory { gpa }
-    );
+    assert_eq!(machine.fault(0x6008, Access::Write), FaultOutcome::ReadOnlyMemory { gpa });
     assert_eq!(machine.allows(0x6000, Access::Write), None);
     machine.check();
 }
@@ -123,14 +101,8 @@ fn the_top_of_the_lower_half_cannot_be_mapped() {
         machine.fault(0x7fff_ffff_f000, Access::Read),
         FaultOutcome::Unmappable { .. }
     ));
-    assert_eq!(
-        machine.touch(0x7fff_ffff_e000, Access::Read),
-        Ok(Gfn::new(100))
-    );
-    assert_eq!(
-        machine.fault(1 << 47, Access::Read),
-        FaultOutcome::NonCanonical
-    );
+    assert_eq!(machine.touch(0x7fff_ffff_e000, Access::Read), Ok(Gfn::new(100)));
+    assert_eq!(machine.fault(1 << 47, Access::Read), FaultOutcome::NonCanonical);
 }
 
 #[test]
@@ -138,21 +110,12 @@ fn superpages_are_splintered() {
     let mut machine = Machine::new(ROOMY);
     let large = machine.entry(Level::L2, 0x4000_0000);
     machine.poke(large, 512 << 12 | P | W | U | PS);
-    assert_eq!(
-        machine.touch(0x4001_2345, Access::Write),
-        Ok(Gfn::new(512 + 0x12))
-    );
+    assert_eq!(machine.touch(0x4001_2345, Access::Write), Ok(Gfn::new(512 + 0x12)));
     assert_eq!(machine.ram.peek(large) & (A | D), A | D);
     let huge = machine.entry(Level::L3, 0x8000_0000);
     machine.poke(huge, P | W | PS);
-    assert_eq!(
-        machine.touch(0x8023_4567, Access::Read),
-        Ok(Gfn::new(0x234))
-    );
-    assert!(matches!(
-        machine.fault(0x9000_0000, Access::Read),
-        FaultOutcome::NotRam { .. }
-    ));
+    assert_eq!(machine.touch(0x8023_4567, Access::Read), Ok(Gfn::new(0x234)));
+    assert!(matches!(machine.fault(0x9000_0000, Access::Read), FaultOutcome::NotRam { .. }));
     machine.check();
     machine.invlpg(0x8000_0000);
     assert_eq!(
@@ -161,9 +124,7 @@ fn superpages_are_splintered() {
         "INVLPG drops the whole guest page"
     );
     assert!(machine.allows(0x4001_2345, Access::Read).is_some());
-    machine
-        .touch(0x4001_3000, Access::Read)
-        .expect("another part");
+    machine.touch(0x4001_3000, Access::Read).expect("another part");
     machine.invlpg(0x4000_0000);
     assert_eq!(machine.allows(0x4001_2345, Access::Read), None);
     assert_eq!(machine.allows(0x4001_3000, Access::Read), None);

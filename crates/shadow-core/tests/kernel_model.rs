@@ -20,9 +20,7 @@ const fn table(level: Level) -> TableId {
 fn kernel() -> Kernel {
     let mut kernel = Kernel::new(&SMALL);
     for level in [Level::L3, Level::L2, Level::L1] {
-        kernel
-            .map_table(table(level), SPACE, Gva::new(0))
-            .expect("links");
+        kernel.map_table(table(level), SPACE, Gva::new(0)).expect("links");
     }
     kernel.copy_frame(EXTRA, FRAME).expect("copies");
     kernel
@@ -33,9 +31,7 @@ fn a_cap_maps_once_and_an_entry_holds_one_mapping() {
     let mut kernel = kernel();
     let (first, second) = (Gva::new(0x2000), PAGE);
     kernel.map_frame(SPARE, SPACE, first, true).expect("maps");
-    kernel
-        .map_frame(SPARE, SPACE, second, false)
-        .expect("moves");
+    kernel.map_frame(SPARE, SPACE, second, false).expect("moves");
     assert_eq!(kernel.access(SPACE, first), None);
     assert_eq!(kernel.access(SPACE, second), Some((FRAME, false)));
     let occupied = kernel.map_frame(EXTRA, SPACE, PAGE, false);
@@ -49,18 +45,10 @@ fn stale_cap_alias_wipes_the_entry_of_another_cap() {
     let mut kernel = kernel();
     kernel.map_frame(SPARE, SPACE, PAGE, true).expect("maps");
     kernel.unmap_table(table(Level::L1)).expect("unlinks");
-    kernel
-        .map_table(table(Level::L1), SPACE, Gva::new(0))
-        .expect("links");
+    kernel.map_table(table(Level::L1), SPACE, Gva::new(0)).expect("links");
     kernel.map_frame(EXTRA, SPACE, PAGE, true).expect("maps");
-    kernel
-        .unmap_frame(SPARE)
-        .expect("the kernel sees nothing wrong");
-    assert_eq!(
-        kernel.access(SPACE, PAGE),
-        None,
-        "the other cap's entry is gone"
-    );
+    kernel.unmap_frame(SPARE).expect("the kernel sees nothing wrong");
+    assert_eq!(kernel.access(SPACE, PAGE), None, "the other cap's entry is gone");
 }
 
 #[test]
@@ -68,13 +56,9 @@ fn a_stale_cap_that_moves_wipes_the_entry_of_another_cap() {
     let mut kernel = kernel();
     kernel.map_frame(SPARE, SPACE, PAGE, true).expect("maps");
     kernel.unmap_table(table(Level::L1)).expect("unlinks");
-    kernel
-        .map_table(table(Level::L1), SPACE, Gva::new(0))
-        .expect("links");
+    kernel.map_table(table(Level::L1), SPACE, Gva::new(0)).expect("links");
     kernel.map_frame(EXTRA, SPACE, PAGE, true).expect("maps");
-    kernel
-        .map_frame(SPARE, SPACE, Gva::new(0x2000), true)
-        .expect("moves");
+    kernel.map_frame(SPARE, SPACE, Gva::new(0x2000), true).expect("moves");
     assert_eq!(kernel.access(SPACE, PAGE), None);
 }
 
@@ -96,20 +80,12 @@ fn remap_puts_a_stale_mapping_back() {
     kernel.unmap_table(table(Level::L2)).expect("unlinks");
     assert_eq!(kernel.access(SPACE, PAGE), None);
     // The table below stays "mapped" until it is unmapped itself.
-    assert!(
-        kernel
-            .map_table(table(Level::L1), SPACE, Gva::new(0))
-            .is_err()
-    );
+    assert!(kernel.map_table(table(Level::L1), SPACE, Gva::new(0)).is_err());
     kernel.unmap_table(table(Level::L1)).expect("empties");
     for level in [Level::L2, Level::L1] {
-        kernel
-            .map_table(table(level), SPACE, Gva::new(0))
-            .expect("links");
+        kernel.map_table(table(level), SPACE, Gva::new(0)).expect("links");
     }
-    kernel
-        .remap_frame(SPARE, SPACE, PAGE, false)
-        .expect("writes the entry");
+    kernel.remap_frame(SPARE, SPACE, PAGE, false).expect("writes the entry");
     assert_eq!(kernel.access(SPACE, PAGE), Some((FRAME, false)));
 }
 
@@ -117,9 +93,7 @@ fn remap_puts_a_stale_mapping_back() {
 fn revoke_unmaps_and_deletes_every_copy() {
     let mut kernel = kernel();
     kernel.map_frame(SPARE, SPACE, PAGE, true).expect("maps");
-    kernel
-        .map_frame(EXTRA, SPACE, Gva::new(0x2000), true)
-        .expect("maps");
+    kernel.map_frame(EXTRA, SPACE, Gva::new(0x2000), true).expect("maps");
     kernel.revoke(FRAME).expect("revokes");
     assert_eq!(kernel.reachable(), []);
     kernel.copy_frame(SPARE, FRAME).expect("the slot is empty");

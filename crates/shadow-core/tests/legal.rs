@@ -21,17 +21,8 @@ const CASES: u32 = 4200;
 
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
-        default.cases
-    } else {
-        CASES
-    };
-    ProptestConfig {
-        cases,
-        max_shrink_iters: 20_000,
-        failure_persistence: None,
-        ..default
-    }
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { CASES };
+    ProptestConfig { cases, max_shrink_iters: 20_000, failure_persistence: None, ..default }
 }
 
 proptest! {
@@ -58,10 +49,7 @@ proptest! {
 #[test]
 fn a_long_run_causes_every_event() {
     let mut runner = TestRunner::deterministic();
-    let pools = Pools {
-        frames: FRAMES,
-        ..SMALL
-    };
+    let pools = Pools { frames: FRAMES, ..SMALL };
     let mut world = World::new(pools, Policy::DEFAULT);
     world.observe();
     for _ in 0..40 {
@@ -77,15 +65,9 @@ fn a_long_run_causes_every_event() {
     for (name, count) in world.machine.mmu.counters().entries() {
         println!("{name:24} {count}");
         // Those need interference or a damaged kernel, and have tests of their own.
-        let elsewhere = [
-            "inconsistent_gwalk",
-            "heal",
-            "copy_evict",
-            "writeable_bf_1",
-            "prefault",
-            "unshadow",
-        ]
-        .contains(&name);
+        let elsewhere =
+            ["inconsistent_gwalk", "heal", "copy_evict", "writeable_bf_1", "prefault", "unshadow"]
+                .contains(&name);
         assert!(count > 0 || elsewhere, "no {name} in the whole run");
     }
 }

@@ -12,10 +12,7 @@ fn dirty(machine: &mut Machine) -> (Vec<u64>, usize) {
         let mut bits = [0; 4];
         let first = next.get();
         machine.kernel.take_calls();
-        next = machine
-            .mmu
-            .read_dirty(next, &mut bits, &mut machine.kernel)
-            .expect("kernel works");
+        next = machine.mmu.read_dirty(next, &mut bits, &mut machine.kernel).expect("kernel works");
         assert!(machine.kernel.calls.len() <= 128);
         calls += 1;
         found.extend((first..next.get()).filter(|frame| {
@@ -96,11 +93,7 @@ fn servers_and_tables_out_of_sync_are_logged() {
     machine.mmu.start_log_dirty();
     dirty(&mut machine);
     machine.store(entry_of(300, 2), 0);
-    assert_eq!(
-        dirty(&mut machine).0,
-        [300],
-        "out of sync, and written again"
-    );
+    assert_eq!(dirty(&mut machine).0, [300], "out of sync, and written again");
     machine.poke(101 << 12, 7);
     assert_eq!(dirty(&mut machine).0, [101]);
 }
@@ -110,16 +103,11 @@ fn a_call_is_bounded_and_goes_on_where_it_stopped() {
     let mut machine = Machine::new(ROOMY);
     for page in 0..250 {
         machine.map(BASE + page * 4096, 100 + page, ALL);
-        machine
-            .touch(BASE + page * 4096, Access::Write)
-            .expect("mapped");
+        machine.touch(BASE + page * 4096, Access::Write).expect("mapped");
     }
     machine.mmu.start_log_dirty();
     let (found, calls) = dirty(&mut machine);
     assert_eq!(found.len(), ROOMY.frames as usize);
-    assert!(
-        calls > 4,
-        "{calls} calls: four have bits enough, the rest are for operations"
-    );
+    assert!(calls > 4, "{calls} calls: four have bits enough, the rest are for operations");
     assert_eq!(dirty(&mut machine).0, []);
 }

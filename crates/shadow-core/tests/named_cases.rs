@@ -36,25 +36,15 @@ fn a_table_reused_as_data_and_at_another_level() {
     machine.store(upper, 0);
     machine.map(BASE + 5 * REGION, 300, P | W | U | A | D);
     machine.load_cr3(1);
-    assert_eq!(
-        machine.touch(BASE + 5 * REGION, Access::Write),
-        Ok(Gfn::new(300))
-    );
+    assert_eq!(machine.touch(BASE + 5 * REGION, Access::Write), Ok(Gfn::new(300)));
     // A page directory: its entry 0 leads to a table that maps frame 102.
     machine.store(entry_of(300, 0), 310 << 12 | ALL);
     machine.store(entry_of(310, 0), 102 << 12 | ALL);
     let top = machine.entry(Level::L3, 0x80_4000_0000);
     machine.store(top, 300 << 12 | ALL);
-    assert_eq!(
-        machine.touch(0x80_4000_0000, Access::Read),
-        Ok(Gfn::new(102))
-    );
+    assert_eq!(machine.touch(0x80_4000_0000, Access::Read), Ok(Gfn::new(102)));
     machine.check();
     machine.load_cr3(1);
-    assert_eq!(
-        machine.allows(BASE + 5 * REGION, Access::Write),
-        None,
-        "a table again"
-    );
+    assert_eq!(machine.allows(BASE + 5 * REGION, Access::Write), None, "a table again");
     machine.check();
 }

@@ -6,10 +6,7 @@ use crate::model::scenario::{ALL, BASE, REGION, entry_of, link};
 use shadow_core::{Access, Policy, Promotion, SpaceId};
 use x86::{Gfn, Gva};
 
-const RECORDED: Policy = Policy {
-    promotion: Promotion::Recorded,
-    ..Policy::DEFAULT
-};
+const RECORDED: Policy = Policy { promotion: Promotion::Recorded, ..Policy::DEFAULT };
 
 #[test]
 fn a_written_table_goes_out_of_sync_once_and_back_at_a_cr3_load() {
@@ -38,20 +35,12 @@ fn reads_and_read_faults_map_tables_read_only() {
     let mut machine = Machine::new(ROOMY);
     link(&mut machine, 0, 300, 100);
     machine.map(BASE + 5 * REGION, 300, ALL);
-    machine
-        .touch(BASE + 5 * REGION, Access::Read)
-        .expect("mapped");
+    machine.touch(BASE + 5 * REGION, Access::Read).expect("mapped");
     assert_eq!(machine.allows(BASE + 5 * REGION, Access::Write), None);
     machine.store(entry_of(300, 1), 0);
     machine.map(BASE + 6 * REGION, 300, ALL);
-    machine
-        .touch(BASE + 6 * REGION, Access::Read)
-        .expect("mapped");
-    assert_eq!(
-        machine.allows(BASE + 6 * REGION, Access::Write),
-        None,
-        "out of sync too"
-    );
+    machine.touch(BASE + 6 * REGION, Access::Read).expect("mapped");
+    assert_eq!(machine.allows(BASE + 6 * REGION, Access::Write), None, "out of sync too");
     machine.check();
 }
 
@@ -92,11 +81,7 @@ fn a_page_survives_one_collision() {
     assert_eq!(machine.mmu.counters().unsync_evict, 1);
     machine.check();
     machine.store(entry_of(303, 2), 0);
-    assert_eq!(
-        machine.mmu.counters().unsync,
-        3,
-        "303 was punted, not evicted"
-    );
+    assert_eq!(machine.mmu.counters().unsync, 3, "303 was punted, not evicted");
     machine.check();
 }
 
@@ -112,10 +97,7 @@ fn aba_snapshot_keeps_no_leaf_of_the_value_between() {
     assert_eq!(machine.touch(BASE + 4096, Access::Read), Ok(Gfn::new(102)));
     machine.store(entry_of(300, 1), 101 << 12 | ALL);
     machine.load_cr3(1);
-    assert_ne!(
-        machine.allows(BASE + 4096, Access::Read),
-        Some(Gfn::new(102))
-    );
+    assert_ne!(machine.allows(BASE + 4096, Access::Read), Some(Gfn::new(102)));
     machine.check();
 }
 
@@ -209,19 +191,13 @@ fn an_instance_with_other_rights_keeps_its_table_out_of_sync() {
     machine.check();
     machine.store(entry_of(300, 1), 102 << 12 | ALL);
     machine.load_cr3(1);
-    assert_eq!(
-        machine.allows(BASE + 4096, Access::Read),
-        Some(Gfn::new(102))
-    );
+    assert_eq!(machine.allows(BASE + 4096, Access::Read), Some(Gfn::new(102)));
     machine.check();
 }
 
 #[test]
 fn promotion_takes_write_access_away() {
-    for (policy, call) in [
-        (Policy::DEFAULT, Call::Revoke),
-        (RECORDED, Call::RemapFrame),
-    ] {
+    for (policy, call) in [(Policy::DEFAULT, Call::Revoke), (RECORDED, Call::RemapFrame)] {
         let mut machine = Machine::with_policy(ROOMY, policy);
         machine.store(entry_of(300, 0), 100 << 12 | ALL);
         machine.kernel.take_calls();
@@ -240,10 +216,7 @@ fn invlpg_maps_what_the_entry_says_now() {
     assert_eq!(machine.allows(BASE, Access::Read), Some(Gfn::new(100)));
     machine.kernel.take_calls();
     machine.invlpg(BASE);
-    assert_eq!(
-        machine.kernel.take_calls(),
-        [Call::UnmapFrame, Call::MapFrame]
-    );
+    assert_eq!(machine.kernel.take_calls(), [Call::UnmapFrame, Call::MapFrame]);
     assert_eq!(machine.allows(BASE, Access::Write), Some(Gfn::new(101)));
     // The same frame with fewer rights is remapped.
     machine.store(entry_of(300, 0), 101 << 12 | P | A | D);
@@ -262,10 +235,7 @@ fn neighbours_with_a_and_d_come_along() {
     }
     machine.touch(BASE + 4096, Access::Write).expect("mapped");
     let mapped = |machine: &Machine, page: u64| {
-        machine
-            .kernel
-            .access(SpaceId::new(0), Gva::new(BASE + page * 4096))
-            .is_some()
+        machine.kernel.access(SpaceId::new(0), Gva::new(BASE + page * 4096)).is_some()
     };
     for page in 0..16 {
         assert_eq!(mapped(&machine, page), page < 8 && page != 5, "page {page}");

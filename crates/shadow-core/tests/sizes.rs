@@ -9,10 +9,7 @@ use crate::model::world::{FRAMES, run};
 use shadow_core::{Access, FaultOutcome, PagingContext, Policy, Pools, ShadowMmu, Storage, VcpuId};
 use x86::{Gfn, Gva};
 
-const POOLS: Pools = Pools {
-    frames: 1024,
-    ..ROOMY
-};
+const POOLS: Pools = Pools { frames: 1024, ..ROOMY };
 /// The tables that go out of sync, one after the other: their homes differ.
 const FIRST_TABLE: u64 = 96;
 /// Their windows: table `FIRST_TABLE + n` shadows region `n`.
@@ -70,12 +67,8 @@ impl<const PAGES: usize, const FIXUPS: usize> Sized<PAGES, FIXUPS> {
 
     fn touch(&mut self, va: u64, access: Access) {
         let outcome =
-            self.mmu
-                .handle_fault(&self.cpu, Gva::new(va), access, &self.ram, &mut self.kernel);
-        assert!(
-            matches!(outcome, FaultOutcome::Filled { .. }),
-            "{outcome:?}"
-        );
+            self.mmu.handle_fault(&self.cpu, Gva::new(va), access, &self.ram, &mut self.kernel);
+        assert!(matches!(outcome, FaultOutcome::Filled { .. }), "{outcome:?}");
         self.mmu.audit().expect("invariants hold");
         self.mmu.audit_contents(&self.ram).expect("in step");
         assert!(self.allows(va, access));
@@ -131,17 +124,11 @@ fn from_the_floors_to_sixteen() {
 fn without_remap_guests_see_the_same() {
     use crate::model::world::{prelude, step};
     use proptest::strategy::{Strategy, ValueTree};
-    let policy = Policy {
-        remap: false,
-        ..Policy::DEFAULT
-    };
+    let policy = Policy { remap: false, ..Policy::DEFAULT };
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let steps = proptest::collection::vec(step(), 160);
     for pools in [SMALL, ROOMY] {
-        let pools = Pools {
-            frames: FRAMES,
-            ..pools
-        };
+        let pools = Pools { frames: FRAMES, ..pools };
         for _ in 0..15 {
             let steps = steps.new_tree(&mut runner).expect("steps").current();
             run(pools, policy, &[prelude(), steps].concat());
@@ -164,9 +151,7 @@ fn operations_of_a_round<const PAGES: usize>(tables: u64) -> usize {
                 sized.touch(va, Access::Write);
             }
         }
-        let loaded = sized
-            .mmu
-            .load_cr3(&sized.cpu, &sized.ram, &mut sized.kernel);
+        let loaded = sized.mmu.load_cr3(&sized.cpu, &sized.ram, &mut sized.kernel);
         loaded.expect("kernel works");
         operations = sized.kernel.take_calls().len();
     }

@@ -11,11 +11,7 @@ struct Rom(u64);
 
 impl HostMap for Rom {
     fn kind(&self, gfn: Gfn) -> FrameKind {
-        if gfn.get() == self.0 {
-            FrameKind::ReadOnly
-        } else {
-            FrameKind::Ram
-        }
+        if gfn.get() == self.0 { FrameKind::ReadOnly } else { FrameKind::Ram }
     }
 }
 
@@ -29,31 +25,16 @@ fn guest() -> (Machine, u64) {
 }
 
 fn cpu() -> PagingContext {
-    PagingContext {
-        vcpu: VcpuId::BOOT,
-        root: Gfn::new(1),
-        write_protect: true,
-        user: false,
-    }
+    PagingContext { vcpu: VcpuId::BOOT, root: Gfn::new(1), write_protect: true, user: false }
 }
 
 #[test]
 fn a_changed_leaf_is_walked_again() {
     let (machine, leaf) = guest();
     // Before the first A update: the leaf moves to another frame.
-    machine
-        .ram
-        .interference
-        .borrow_mut()
-        .push((leaf, 101 << 12 | P | W));
-    let walk = walk(
-        &machine.ram,
-        &NOTHING_READ_ONLY,
-        &cpu(),
-        Gva::new(0x5000),
-        Access::Write,
-    )
-    .expect("a translation");
+    machine.ram.interference.borrow_mut().push((leaf, 101 << 12 | P | W));
+    let walk = walk(&machine.ram, &NOTHING_READ_ONLY, &cpu(), Gva::new(0x5000), Access::Write)
+        .expect("a translation");
     assert_eq!(walk.gfn, Gfn::new(101));
     assert_eq!(machine.ram.peek(leaf), 101 << 12 | P | W | A | D);
 }
@@ -61,27 +42,13 @@ fn a_changed_leaf_is_walked_again() {
 #[test]
 fn rights_taken_away_during_the_walk_are_honoured() {
     let (machine, leaf) = guest();
-    machine
-        .ram
-        .interference
-        .borrow_mut()
-        .push((leaf, 100 << 12 | P));
-    let result = walk(
-        &machine.ram,
-        &NOTHING_READ_ONLY,
-        &cpu(),
-        Gva::new(0x5000),
-        Access::Write,
-    );
+    machine.ram.interference.borrow_mut().push((leaf, 100 << 12 | P));
+    let result = walk(&machine.ram, &NOTHING_READ_ONLY, &cpu(), Gva::new(0x5000), Access::Write);
     assert!(
         matches!(result, Err(WalkFailure::PageFault(fault)) if fault.code.bits() == 3),
         "{result:?}"
     );
-    assert_eq!(
-        machine.ram.peek(leaf) & D,
-        0,
-        "no D for a write that faults"
-    );
+    assert_eq!(machine.ram.peek(leaf) & D, 0, "no D for a write that faults");
 }
 
 #[test]
@@ -111,9 +78,5 @@ fn updates_of_tables_in_read_only_memory_are_dropped() {
     assert!(walk.dirty);
     assert_eq!(machine.ram.peek(leaf), before);
     let root_entry = 1 << 12;
-    assert_eq!(
-        machine.ram.peek(root_entry) & A,
-        A,
-        "other tables are updated"
-    );
+    assert_eq!(machine.ram.peek(root_entry) & A, A, "other tables are updated");
 }

@@ -23,12 +23,7 @@ const ROOT: u64 = 1;
 fn contexts() -> impl Iterator<Item = (PagingContext, Access)> {
     let modes = [(false, false), (false, true), (true, false), (true, true)];
     modes.into_iter().flat_map(|(user, write_protect)| {
-        let cpu = PagingContext {
-            vcpu: VcpuId::BOOT,
-            root: Gfn::new(ROOT),
-            write_protect,
-            user,
-        };
+        let cpu = PagingContext { vcpu: VcpuId::BOOT, root: Gfn::new(ROOT), write_protect, user };
         [Access::Read, Access::Write, Access::Execute].map(|access| (cpu, access))
     })
 }
@@ -148,19 +143,13 @@ fn every_entry_bit_alone_matches_the_reference() {
 fn tables_outside_ram_read_as_ones() {
     let ram = Ram::new(16);
     for (cpu, access) in contexts() {
-        let cpu = PagingContext {
-            root: Gfn::new(16),
-            ..cpu
-        };
+        let cpu = PagingContext { root: Gfn::new(16), ..cpu };
         let Err(WalkFailure::PageFault(fault)) = walk(&ram, &AllRam, &cpu, Gva::new(VA), access)
         else {
             panic!("a reserved-bit fault")
         };
         let rest = fault.code.bits() & (reference::WRITE | reference::USER);
-        assert_eq!(
-            fault.code.bits(),
-            reference::PROTECTION | reference::RESERVED | rest
-        );
+        assert_eq!(fault.code.bits(), reference::PROTECTION | reference::RESERVED | rest);
     }
 }
 

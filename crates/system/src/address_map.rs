@@ -72,68 +72,22 @@ pub struct Region {
 
 /// All regions in ascending order.
 pub const REGIONS: [Region; 11] = [
-    Region {
-        name: "image",
-        start: IMAGE,
-        end: IMAGE_END,
-    },
-    Region {
-        name: "stack",
-        start: 0x3000_0000,
-        end: STACK_TOP,
-    },
-    Region {
-        name: "IPC buffer",
-        start: IPC_BUFFER,
-        end: IPC_BUFFER + 4096,
-    },
-    Region {
-        name: "startup page",
-        start: STARTUP,
-        end: STARTUP + 4096,
-    },
-    Region {
-        name: "counters",
-        start: COUNTERS,
-        end: COUNTERS + 4096,
-    },
-    Region {
-        name: "vCPU state",
-        start: VCPU_STATE,
-        end: VCPU_STATE + 4096 * MAX_VCPUS as u64,
-    },
-    Region {
-        name: "bounce area",
-        start: BOUNCE,
-        end: BOUNCE + BOUNCE_BYTES,
-    },
-    Region {
-        name: "trace",
-        start: TRACE,
-        end: TRACE + trace_bytes(MAX_TRACE),
-    },
-    Region {
-        name: "rewritten instructions",
-        start: REWRITES,
-        end: REWRITES + REWRITES_LIMIT,
-    },
-    Region {
-        name: "metadata",
-        start: METADATA,
-        end: METADATA + METADATA_LIMIT,
-    },
-    Region {
-        name: "guest window",
-        start: WINDOW,
-        end: WINDOW + WINDOW_LIMIT,
-    },
+    Region { name: "image", start: IMAGE, end: IMAGE_END },
+    Region { name: "stack", start: 0x3000_0000, end: STACK_TOP },
+    Region { name: "IPC buffer", start: IPC_BUFFER, end: IPC_BUFFER + 4096 },
+    Region { name: "startup page", start: STARTUP, end: STARTUP + 4096 },
+    Region { name: "counters", start: COUNTERS, end: COUNTERS + 4096 },
+    Region { name: "vCPU state", start: VCPU_STATE, end: VCPU_STATE + 4096 * MAX_VCPUS as u64 },
+    Region { name: "bounce area", start: BOUNCE, end: BOUNCE + BOUNCE_BYTES },
+    Region { name: "trace", start: TRACE, end: TRACE + trace_bytes(MAX_TRACE) },
+    Region { name: "rewritten instructions", start: REWRITES, end: REWRITES + REWRITES_LIMIT },
+    Region { name: "metadata", start: METADATA, end: METADATA + METADATA_LIMIT },
+    Region { name: "guest window", start: WINDOW, end: WINDOW + WINDOW_LIMIT },
 ];
 
 /// The region that `address` lies in, or `None` for guard pages and the rest.
 pub fn region_of(address: u64) -> Option<&'static Region> {
-    REGIONS
-        .iter()
-        .find(|region| (region.start..region.end).contains(&address))
+    REGIONS.iter().find(|region| (region.start..region.end).contains(&address))
 }
 
 #[cfg(test)]
@@ -149,12 +103,7 @@ mod tests {
 
     #[test]
     fn guards_lie_outside_every_region() {
-        for guard in [
-            STACK_TOP,
-            IPC_BUFFER + 4096,
-            BOUNCE - 4096,
-            BOUNCE + BOUNCE_BYTES,
-        ] {
+        for guard in [STACK_TOP, IPC_BUFFER + 4096, BOUNCE - 4096, BOUNCE + BOUNCE_BYTES] {
             assert_eq!(region_of(guard), None, "{guard:#x}");
         }
     }

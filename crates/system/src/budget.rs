@@ -61,10 +61,8 @@ pub struct Budget {
 impl Budget {
     /// An estimate from the manifest and the size of its image files alone.
     pub fn estimate(system: &System, image_bytes: u64) -> Self {
-        let memory = system
-            .guests
-            .iter()
-            .map(|guest| guest.memory_bytes.unwrap_or(DEFAULT_GUEST_MEMORY));
+        let memory =
+            system.guests.iter().map(|guest| guest.memory_bytes.unwrap_or(DEFAULT_GUEST_MEMORY));
         Self::new(system, memory.collect(), [PROCESS_ESTIMATE; 4], image_bytes)
     }
 
@@ -75,10 +73,7 @@ impl Budget {
         payloads: &[GuestPayload],
         archive: u64,
     ) -> Self {
-        let memory = payloads
-            .iter()
-            .map(|payload| payload.memory_bytes)
-            .collect();
+        let memory = payloads.iter().map(|payload| payload.memory_bytes).collect();
         let mut budget = Self::new(
             system,
             memory,
@@ -98,10 +93,7 @@ impl Budget {
             processes.map(|image| image + image / 512 + PROCESS_OVERHEAD);
         let driver_slots = 2 * (SLOT << driver::RADIX);
         let mut shares = vec![
-            (
-                "kernel, root task and drivers".to_owned(),
-                FIXED + console + timer + driver_slots,
-            ),
+            ("kernel, root task and drivers".to_owned(), FIXED + console + timer + driver_slots),
             ("archive".to_owned(), archive),
         ];
         for (guest, memory) in system.guests.iter().zip(memory) {
@@ -130,11 +122,7 @@ impl Budget {
         }
         let mut shares = self.shares;
         shares.sort_by_key(|(_, bytes)| core::cmp::Reverse(*bytes));
-        Err(system.refuse_memory(Problem::MachineTooSmall {
-            machine,
-            needed,
-            shares,
-        }))
+        Err(system.refuse_memory(Problem::MachineTooSmall { machine, needed, shares }))
     }
 }
 

@@ -85,15 +85,9 @@ pub fn compile(
 ) -> Result<ArchiveImage, Diagnostics> {
     assert_eq!(system.guests.len(), payloads.len(), "one payload per guest");
     let ranges = |payload: &GuestPayload| payload.read_only.len();
-    if let Some(guest) = payloads
-        .iter()
-        .position(|payload| ranges(payload) > MAX_READ_ONLY)
-    {
+    if let Some(guest) = payloads.iter().position(|payload| ranges(payload) > MAX_READ_ONLY) {
         let count = ranges(&payloads[guest]);
-        let problem = Problem::ComposeReadOnly {
-            count,
-            limit: MAX_READ_ONLY,
-        };
+        let problem = Problem::ComposeReadOnly { count, limit: MAX_READ_ONLY };
         return Err(system.refuse_guest(guest, problem));
     }
     let waits = |(guest, payload): (&manifest::Guest, &GuestPayload)| {
@@ -106,10 +100,7 @@ pub fn compile(
     let tables = Tables::of(system, programs, payloads);
     let bytes = tables.size();
     if bytes > MAX_ARCHIVE {
-        let problem = Problem::ComposeArchiveTooLarge {
-            bytes,
-            limit: MAX_ARCHIVE,
-        };
+        let problem = Problem::ComposeArchiveTooLarge { bytes, limit: MAX_ARCHIVE };
         return Err(system.refuse_guest(biggest(payloads), problem));
     }
     Budget::of_compiled(system, programs, payloads, bytes).check(system)?;
@@ -122,16 +113,9 @@ pub fn compile(
 
 /// Index of the guest with the most bytes in the archive.
 fn biggest(payloads: &[GuestPayload]) -> usize {
-    let bytes = |payload: &GuestPayload| {
-        payload
-            .loads
-            .iter()
-            .map(|load| load.bytes.len())
-            .sum::<usize>()
-    };
-    (0..payloads.len())
-        .max_by_key(|&index| bytes(&payloads[index]))
-        .unwrap_or(0)
+    let bytes =
+        |payload: &GuestPayload| payload.loads.iter().map(|load| load.bytes.len()).sum::<usize>();
+    (0..payloads.len()).max_by_key(|&index| bytes(&payloads[index])).unwrap_or(0)
 }
 
 /// Tables under construction; offsets of bytes count from the first run.
@@ -189,10 +173,8 @@ impl<'a> Tables<'a> {
 
     fn add_guest(&mut self, guest: &manifest::Guest, payload: &'a GuestPayload) {
         let pools = guest.pools(payload.memory_bytes);
-        let run = |offset: usize, count: usize| Table {
-            offset: offset as u32,
-            count: count as u32,
-        };
+        let run =
+            |offset: usize, count: usize| Table { offset: offset as u32, count: count as u32 };
         self.guests.push(Guest {
             name: guest.compiled_name(),
             platform: payload.platform as u32,
@@ -213,19 +195,11 @@ impl<'a> Tables<'a> {
         });
         for load in &payload.loads {
             let offset = self.blobs.add(&load.bytes);
-            self.loads.push(Load {
-                gpa: load.gpa,
-                offset,
-                bytes: load.bytes.len() as u32,
-            });
+            self.loads.push(Load { gpa: load.gpa, offset, bytes: load.bytes.len() as u32 });
         }
         self.ranges.extend_from_slice(&payload.read_only);
         self.rewrites.extend_from_slice(&payload.rewrites);
-        let patch = |&(gpa, kind): &(u64, PatchKind)| Patch {
-            gpa,
-            kind: kind as u32,
-            reserved: 0,
-        };
+        let patch = |&(gpa, kind): &(u64, PatchKind)| Patch { gpa, kind: kind as u32, reserved: 0 };
         self.patches.extend(payload.patches.iter().map(patch));
     }
 
@@ -286,10 +260,7 @@ impl<'a> Tables<'a> {
 
 /// Writes `entries` at `*at` and moves it behind them.
 fn put<T: IntoBytes + Immutable>(bytes: &mut [u8], at: &mut usize, entries: &[T]) -> Table {
-    let table = Table {
-        offset: *at as u32,
-        count: entries.len() as u32,
-    };
+    let table = Table { offset: *at as u32, count: entries.len() as u32 };
     let source = entries.as_bytes();
     bytes[*at..*at + source.len()].copy_from_slice(source);
     *at += source.len();

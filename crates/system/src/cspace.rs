@@ -91,19 +91,12 @@ pub struct Slots {
 
 impl Slots {
     const fn after(previous: Self, count: u32) -> Self {
-        Self {
-            first: previous.first + previous.count,
-            count: count as u64,
-        }
+        Self { first: previous.first + previous.count, count: count as u64 }
     }
 
     /// Slot number `index` of the run, or `None` past its end.
     pub const fn get(self, index: u64) -> Option<u64> {
-        if index < self.count {
-            Some(self.first + index)
-        } else {
-            None
-        }
+        if index < self.count { Some(self.first + index) } else { None }
     }
 }
 
@@ -135,10 +128,7 @@ pub struct ServerSlots {
 impl ServerSlots {
     /// The layout for `pools`.
     pub const fn new(pools: &Pools) -> Self {
-        let vcpus = Slots {
-            first: 8,
-            count: MAX_VCPUS as u64,
-        };
+        let vcpus = Slots { first: 8, count: MAX_VCPUS as u64 };
         let vcpu_cnodes = Slots::after(vcpus, MAX_VCPUS as u32);
         let replies = Slots::after(vcpu_cnodes, MAX_VCPUS as u32);
         let spaces = Slots::after(replies, pools.spaces);
@@ -189,14 +179,8 @@ impl ServerSlots {
 mod tests {
     use super::*;
 
-    const POOLS: Pools = Pools {
-        frames: 8192,
-        spaces: 16,
-        pdpts: 32,
-        pds: 64,
-        pts: 512,
-        extra_copies: 1024,
-    };
+    const POOLS: Pools =
+        Pools { frames: 8192, spaces: 16, pdpts: 32, pds: 64, pts: 512, extra_copies: 1024 };
 
     #[test]
     fn runs_follow_each_other() {

@@ -13,10 +13,8 @@ use crate::root_image::with_archive;
 use crate::testing::{self, Part, elf, seal, use_all};
 
 /// Good manifests to start from.
-const MANIFESTS: [&str; 2] = [
-    testing::MANIFEST,
-    include_str!("../../../manifests/quickstart.toml"),
-];
+const MANIFESTS: [&str; 2] =
+    [testing::MANIFEST, include_str!("../../../manifests/quickstart.toml")];
 
 /// Takes `data` as a manifest, then as changes to a good one.
 pub fn manifest(data: &[u8]) {
@@ -62,10 +60,8 @@ fn load(data: &[u8]) {
 pub fn archive(data: &[u8]) {
     static GOOD: OnceLock<ArchiveImage> = OnceLock::new();
     let mut archive = GOOD.get_or_init(testing::archive).clone();
-    let tables = Archive::read(archive.as_bytes())
-        .expect("a good archive")
-        .segments[0]
-        .offset as usize;
+    let tables =
+        Archive::read(archive.as_bytes()).expect("a good archive").segments[0].offset as usize;
     let bytes = archive.as_mut_bytes();
     for damage in data.chunks_exact(3) {
         let position = usize::from(u16::from_le_bytes([damage[0], damage[1]]));

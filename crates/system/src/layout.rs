@@ -55,13 +55,7 @@ static SLOTS: [Slot; 15] = [
         "W",
         "report of this process"
     ),
-    slot!(
-        process::OWN_TCB,
-        "all",
-        "its own thread, to set its own priority",
-        "all",
-        ""
-    ),
+    slot!(process::OWN_TCB, "all", "its own thread, to set its own priority", "all", ""),
     slot!(
         process::OWN_CNODE,
         "all",
@@ -90,48 +84,12 @@ static SLOTS: [Slot; 15] = [
         "WG",
         "fault of this process"
     ),
-    slot!(
-        vmm::SERVER,
-        "vmm",
-        "its guest's shadow-server",
-        "WG",
-        "the vmm"
-    ),
-    slot!(
-        vmm::CONSOLE,
-        "vmm",
-        "the console driver",
-        "WG",
-        "client, by process number"
-    ),
-    slot!(
-        vmm::TIMER,
-        "vmm",
-        "the timer driver",
-        "WG",
-        "client, by process number"
-    ),
-    slot!(
-        driver::PORTS_A,
-        "console, timer",
-        "I/O ports of COM1, of the PIT",
-        "",
-        ""
-    ),
-    slot!(
-        driver::PORTS_B,
-        "console, timer",
-        "I/O ports of COM2, of the RTC",
-        "",
-        ""
-    ),
-    slot!(
-        driver::IRQ,
-        "console, timer",
-        "the interrupt handler of COM1, of the PIT",
-        "",
-        ""
-    ),
+    slot!(vmm::SERVER, "vmm", "its guest's shadow-server", "WG", "the vmm"),
+    slot!(vmm::CONSOLE, "vmm", "the console driver", "WG", "client, by process number"),
+    slot!(vmm::TIMER, "vmm", "the timer driver", "WG", "client, by process number"),
+    slot!(driver::PORTS_A, "console, timer", "I/O ports of COM1, of the PIT", "", ""),
+    slot!(driver::PORTS_B, "console, timer", "I/O ports of COM2, of the RTC", "", ""),
+    slot!(driver::IRQ, "console, timer", "the interrupt handler of COM1, of the PIT", "", ""),
     slot!(
         driver::CLIENTS,
         "console, timer",
@@ -155,34 +113,25 @@ fn region_words(name: &str) -> Option<(&'static str, &'static str)> {
             "all",
             "code and constants read-only, data read-write; seL4 on x86 has no pages that cannot be executed",
         ),
-        "stack" => (
-            "all",
-            "read-write; grows down from the end, an unmapped page lies below it",
-        ),
+        "stack" => ("all", "read-write; grows down from the end, an unmapped page lies below it"),
         "IPC buffer" => ("all", "read-write"),
         "startup page" => ("all", "read-only; what the supervisor tells the process"),
         "counters" => ("all", "read-write; the supervisor reads them"),
-        "vCPU state" => (
-            "shadow-server",
-            "read-write; a page per vCPU, which outlives a restart of the server",
-        ),
-        "bounce area" => (
-            "shadow-server, vmm",
-            "read-write; shared by the two for bulk data",
-        ),
+        "vCPU state" => {
+            ("shadow-server", "read-write; a page per vCPU, which outlives a restart of the server")
+        }
+        "bounce area" => ("shadow-server, vmm", "read-write; shared by the two for bulk data"),
         "trace" => (
             "shadow-server",
             "read-write; what became of the latest page faults, if a manifest asks for it",
         ),
-        "rewritten instructions" => (
-            "shadow-server",
-            "read-only; what stood where in the guest's image",
-        ),
+        "rewritten instructions" => {
+            ("shadow-server", "read-only; what stood where in the guest's image")
+        }
         "metadata" => ("shadow-server", "read-write; the records of the shadow MMU"),
-        "guest window" => (
-            "shadow-server",
-            "read-write; guest-physical address 0 lies at its start",
-        ),
+        "guest window" => {
+            ("shadow-server", "read-write; guest-physical address 0 lies at its start")
+        }
         _ => return None,
     })
 }
@@ -233,19 +182,8 @@ that are not listed are empty. Rights: R receive, W send, G grant.
 fn slots(text: &mut String) -> std::fmt::Result {
     text.push_str("\n## Slots of every process\n\n");
     text.push_str("| slot | constant | held by | object | rights | badge |\n| ---: | --- | --- | --- | --- | --- |\n");
-    for Slot {
-        name,
-        number,
-        holders,
-        object,
-        rights,
-        badge,
-    } in &SLOTS
-    {
-        writeln!(
-            text,
-            "| {number} | `{name}` | {holders} | {object} | {rights} | {badge} |"
-        )?;
+    for Slot { name, number, holders, object, rights, badge } in &SLOTS {
+        writeln!(text, "| {number} | `{name}` | {holders} | {object} | {rights} | {badge} |")?;
     }
     writeln!(
         text,
@@ -270,12 +208,7 @@ fn runs(text: &mut String) -> std::fmt::Result {
     )?;
     for (name, run) in slots.runs() {
         let words = run_words(name).unwrap_or_else(|| panic!("no words for the run {name}"));
-        writeln!(
-            text,
-            "| {} | {} | {name} | {words} |",
-            run.first,
-            run.first + run.count - 1
-        )?;
+        writeln!(text, "| {} | {} | {name} | {words} |", run.first, run.first + run.count - 1)?;
     }
     Ok(())
 }
@@ -318,9 +251,8 @@ mod tests {
             if let Some(name) = line.strip_prefix("pub mod ") {
                 module = name.trim_end_matches(" {");
             }
-            let Some(name) = line
-                .strip_prefix("pub const ")
-                .and_then(|rest| rest.split_once(": u64 ="))
+            let Some(name) =
+                line.strip_prefix("pub const ").and_then(|rest| rest.split_once(": u64 ="))
             else {
                 continue;
             };
@@ -329,10 +261,7 @@ mod tests {
             }
             constants += 1;
             let path = format!("{module}::{}", name.0);
-            assert!(
-                SLOTS.iter().any(|slot| slot.name == path),
-                "{path} is not in SLOTS"
-            );
+            assert!(SLOTS.iter().any(|slot| slot.name == path), "{path} is not in SLOTS");
         }
         assert!(constants >= 13, "the constants were found");
     }

@@ -32,11 +32,8 @@ impl Name {
     /// The text; bytes that are not ASCII end it, so that a damaged
     /// structure cannot harm a reader.
     pub fn as_str(&self) -> &str {
-        let length = self
-            .0
-            .iter()
-            .position(|byte| *byte == 0 || !byte.is_ascii())
-            .unwrap_or(NAME_BYTES);
+        let length =
+            self.0.iter().position(|byte| *byte == 0 || !byte.is_ascii()).unwrap_or(NAME_BYTES);
         core::str::from_utf8(&self.0[..length]).unwrap_or("")
     }
 }

@@ -135,13 +135,9 @@ impl Program {
                 _ => continue,
             }
             let segment = segment(load, bytes)?;
-            let below = segments
-                .last()
-                .map_or(IMAGE, |last| last.address + last.memory_bytes);
+            let below = segments.last().map_or(IMAGE, |last| last.address + last.memory_bytes);
             if segment.address < below {
-                return Err(ProgramError::Overlap {
-                    address: segment.address,
-                });
+                return Err(ProgramError::Overlap { address: segment.address });
             }
             if load.p_flags(LE) & PF_X != 0 {
                 executable.push(segment.address..segment.address + segment.memory_bytes);
@@ -155,20 +151,12 @@ impl Program {
         if !executable.iter().any(|range| range.contains(&entry)) {
             return Err(ProgramError::Entry(entry));
         }
-        Ok(Self {
-            entry,
-            segments,
-            stack_pages: STACK_PAGES,
-        })
+        Ok(Self { entry, segments, stack_pages: STACK_PAGES })
     }
 
     /// Pages that the process's image and stack take.
     pub fn pages(&self) -> u64 {
-        let image: u64 = self
-            .segments
-            .iter()
-            .map(|segment| segment.memory_bytes / PAGE)
-            .sum();
+        let image: u64 = self.segments.iter().map(|segment| segment.memory_bytes / PAGE).sum();
         image + u64::from(self.stack_pages)
     }
 }
@@ -232,23 +220,11 @@ mod tests {
         let data = Part::load(0x40_1010, WRITE, &[1, 2, 3], 0x2000);
         let program = Program::from_elf(&elf(0x40_0010, &[text(), data])).unwrap();
         assert_eq!(program.entry, 0x40_0010);
-        let [text, data] = &program.segments[..] else {
-            panic!("{program:?}")
-        };
-        assert_eq!(
-            (text.address, text.memory_bytes, text.writable),
-            (0x40_0000, 0x1000, false)
-        );
-        assert_eq!(
-            (data.address, data.memory_bytes, data.writable),
-            (0x40_1000, 0x3000, true)
-        );
+        let [text, data] = &program.segments[..] else { panic!("{program:?}") };
+        assert_eq!((text.address, text.memory_bytes, text.writable), (0x40_0000, 0x1000, false));
+        assert_eq!((data.address, data.memory_bytes, data.writable), (0x40_1000, 0x3000, true));
         assert_eq!(data.bytes.len(), 0x13);
-        assert_eq!(
-            data.bytes[..0x10],
-            [0; 16],
-            "bytes in front of a segment are zero"
-        );
+        assert_eq!(data.bytes[..0x10], [0; 16], "bytes in front of a segment are zero");
         assert_eq!(data.bytes[0x10..], [1, 2, 3]);
         assert_eq!(program.pages(), 4 + u64::from(STACK_PAGES));
     }
@@ -256,13 +232,7 @@ mod tests {
     #[test]
     fn segments_without_memory_are_skipped() {
         let empty = Part::load(0, READ, &[], 0);
-        assert_eq!(
-            Program::from_elf(&elf(0x40_0000, &[empty, text()]))
-                .unwrap()
-                .segments
-                .len(),
-            1
-        );
+        assert_eq!(Program::from_elf(&elf(0x40_0000, &[empty, text()])).unwrap().segments.len(), 1);
     }
 
     #[test]
@@ -281,26 +251,17 @@ mod tests {
         );
         assert_eq!(
             refused(0x40_0000, &[load(0x3f_f000, EXECUTE, &[0], 1)]),
-            ProgramError::OutsideRegion {
-                address: 0x3f_f000,
-                end: 0x3f_f001
-            }
+            ProgramError::OutsideRegion { address: 0x3f_f000, end: 0x3f_f001 }
         );
         assert_eq!(
             refused(0x40_0000, &[load(0x40_0000, EXECUTE, &[0], u64::MAX)]),
-            ProgramError::OutsideRegion {
-                address: 0x40_0000,
-                end: u64::MAX
-            }
+            ProgramError::OutsideRegion { address: 0x40_0000, end: u64::MAX }
         );
         assert_eq!(
             refused(0x40_0000, &[load(0x40_0000, EXECUTE, &[0; 9], 8)]),
             ProgramError::Truncated { address: 0x40_0000 }
         );
-        assert_eq!(
-            refused(0x40_1000, &[text()]),
-            ProgramError::Entry(0x40_1000)
-        );
+        assert_eq!(refused(0x40_1000, &[text()]), ProgramError::Entry(0x40_1000));
         assert_eq!(
             refused(0x40_1000, &[text(), load(0x40_1000, WRITE, &[0], 1)]),
             ProgramError::Entry(0x40_1000),
@@ -308,35 +269,21 @@ mod tests {
         );
         for kind in [PT_INTERP, PT_DYNAMIC, PT_TLS] {
             let part = Part { kind, ..text() };
-            assert_eq!(
-                refused(0x40_0000, &[text(), part]),
-                ProgramError::Unsupported(kind)
-            );
+            assert_eq!(refused(0x40_0000, &[text(), part]), ProgramError::Unsupported(kind));
         }
     }
 
     #[test]
     fn other_files_are_refused() {
-        assert!(matches!(
-            Program::from_elf(b"#!/bin/sh\n"),
-            Err(ProgramError::NotElf64(_))
-        ));
+        assert!(matches!(Program::from_elf(b"#!/bin/sh\n"), Err(ProgramError::NotElf64(_))));
         let good = elf(0x40_0000, &[text()]);
         let with = |offset: usize, value: u8| {
             let mut file = good.clone();
             file[offset] = value;
             Program::from_elf(&file)
         };
-        assert_eq!(
-            with(16, 3),
-            Err(ProgramError::NotStaticExecutable),
-            "ET_DYN"
-        );
-        assert_eq!(
-            with(18, 3),
-            Err(ProgramError::NotStaticExecutable),
-            "EM_386"
-        );
+        assert_eq!(with(16, 3), Err(ProgramError::NotStaticExecutable), "ET_DYN");
+        assert_eq!(with(18, 3), Err(ProgramError::NotStaticExecutable), "EM_386");
         assert!(with(4, 1).is_err(), "32-bit");
         assert!(with(5, 2).is_err(), "big endian");
         for length in 0..good.len() {

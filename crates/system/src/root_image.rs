@@ -61,15 +61,11 @@ impl fmt::Display for RootImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Elf(error) => error.fmt(f),
-            Self::Wraps { address } => write!(
-                f,
-                "the segment at {address:#x} wraps around the address space"
-            ),
+            Self::Wraps { address } => {
+                write!(f, "the segment at {address:#x} wraps around the address space")
+            }
             Self::Unaligned { address } => {
-                write!(
-                    f,
-                    "the lowest segment starts at {address:#x}, which is no multiple of 4096"
-                )
+                write!(f, "the lowest segment starts at {address:#x}, which is no multiple of 4096")
             }
             Self::TooManySegments => write!(f, "there are more than {MAX_SEGMENTS} segments"),
             Self::EndSymbol { symbol, end } => write!(
@@ -170,14 +166,8 @@ mod tests {
     use crate::testing::{Part, elf};
 
     fn root() -> Vec<u8> {
-        let tls = Part {
-            kind: PT_TLS,
-            ..Part::load(0x40_1000, 4, &[], 64)
-        };
-        let stack = Part {
-            kind: PT_GNU_STACK,
-            ..Part::load(0, 6, &[], 0)
-        };
+        let tls = Part { kind: PT_TLS, ..Part::load(0x40_1000, 4, &[], 64) };
+        let stack = Part { kind: PT_GNU_STACK, ..Part::load(0, 6, &[], 0) };
         let text = Part::load(0x40_0000, 5, &[0x90; 64], 64);
         let bss = Part::load(0x40_1000, 6, &[7; 16], 0x1234);
         elf(0x40_0000, &[text, bss, tls, stack])
@@ -233,14 +223,8 @@ mod tests {
         let segment = Part::load(0x40_0000, 5, &[0], 1);
         assert_eq!(refused(&vec![segment; 65]), RootImageError::TooManySegments);
         let wraps = Part::load(0x40_0000, 5, &[0], u64::MAX);
-        assert_eq!(
-            refused(&[wraps]),
-            RootImageError::Wraps { address: 0x40_0000 }
-        );
+        assert_eq!(refused(&[wraps]), RootImageError::Wraps { address: 0x40_0000 });
         let unaligned = Part::load(0x40_0008, 5, &[0], 1);
-        assert_eq!(
-            refused(&[unaligned]),
-            RootImageError::Unaligned { address: 0x40_0008 }
-        );
+        assert_eq!(refused(&[unaligned]), RootImageError::Unaligned { address: 0x40_0008 });
     }
 }

@@ -24,13 +24,7 @@ pub struct Part {
 
 impl Part {
     pub fn load(address: u64, flags: u32, bytes: &[u8], memory: u64) -> Self {
-        Self {
-            kind: PT_LOAD,
-            address,
-            flags,
-            bytes: bytes.to_vec(),
-            memory,
-        }
+        Self { kind: PT_LOAD, address, flags, bytes: bytes.to_vec(), memory }
     }
 }
 
@@ -90,14 +84,8 @@ pub fn payload(bytes: Vec<u8>) -> GuestPayload {
     GuestPayload {
         platform: Platform::Solo5Hvt,
         memory_bytes: 32 << 20,
-        loads: vec![GuestLoad {
-            gpa: 0x10_0000,
-            bytes,
-        }],
-        read_only: vec![GpaRange {
-            start: 0x10_0000,
-            end: 0x10_1000,
-        }],
+        loads: vec![GuestLoad { gpa: 0x10_0000, bytes }],
+        read_only: vec![GpaRange { start: 0x10_0000, end: 0x10_1000 }],
         patches: vec![(0x10_0008, PatchKind::TscHz)],
         rewrites: [0x10_0020, 0x10_0022]
             .map(|rip| Rewrite {
@@ -106,10 +94,7 @@ pub fn payload(bytes: Vec<u8>) -> GuestPayload {
                 bytes: [0x0f, 0xa2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             })
             .to_vec(),
-        start: VcpuStart {
-            rip: 0x10_0020,
-            ..VcpuStart::default()
-        },
+        start: VcpuStart { rip: 0x10_0020, ..VcpuStart::default() },
         secondary: None,
     }
 }
@@ -163,20 +148,14 @@ pub fn programs() -> Programs {
 
 /// [`MANIFEST`], compiled.
 pub fn archive() -> ArchiveImage {
-    compile(
-        &system(MANIFEST),
-        &programs(),
-        &[payload(vec![1; 5000]), payload(vec![2; 4096])],
-    )
-    .unwrap()
+    compile(&system(MANIFEST), &programs(), &[payload(vec![1; 5000]), payload(vec![2; 4096])])
+        .unwrap()
 }
 
 /// Gives the damaged archive `bytes` a checksum that fits.
 pub fn seal(bytes: &mut [u8]) {
     let length = u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes"));
-    let end = usize::try_from(length)
-        .unwrap_or(usize::MAX)
-        .clamp(CHECKED_FROM, bytes.len());
+    let end = usize::try_from(length).unwrap_or(usize::MAX).clamp(CHECKED_FROM, bytes.len());
     let sealed = checksum(&bytes[CHECKED_FROM..end]);
     bytes[12..16].copy_from_slice(&sealed.to_le_bytes());
 }
@@ -185,15 +164,9 @@ pub fn seal(bytes: &mut [u8]) {
 pub fn use_all(archive: &Archive<'_>) -> usize {
     let mut used = 0;
     for program in archive.programs {
-        assert_eq!(
-            archive.segments_of(program).len(),
-            program.segments as usize
-        );
+        assert_eq!(archive.segments_of(program).len(), program.segments as usize);
         for segment in archive.segments_of(program) {
-            assert_eq!(
-                archive.segment_bytes(segment).len(),
-                segment.file_bytes as usize
-            );
+            assert_eq!(archive.segment_bytes(segment).len(), segment.file_bytes as usize);
             used += archive.segment_bytes(segment).len();
         }
     }

@@ -10,9 +10,7 @@ const BEGIN: &str = "<!-- keys: generated from crates/system/src/manifest/schema
 const END: &str = "\n<!-- end of keys -->";
 
 fn docs(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../docs")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
 }
 
 fn compare(name: &str, made: &str) {
@@ -35,16 +33,10 @@ fn layout_is_up_to_date() {
 #[test]
 fn reference_of_keys_is_up_to_date() {
     let text = fs::read_to_string(docs("manifest.md")).unwrap();
-    let (before, rest) = text
-        .split_once(BEGIN)
-        .expect("docs/manifest.md has the mark of the keys' begin");
-    let (_, after) = rest
-        .split_once(END)
-        .expect("docs/manifest.md has the mark of the keys' end");
-    compare(
-        "manifest.md",
-        &format!("{before}{BEGIN}\n{}\n{END}{after}", reference::markdown()),
-    );
+    let (before, rest) =
+        text.split_once(BEGIN).expect("docs/manifest.md has the mark of the keys' begin");
+    let (_, after) = rest.split_once(END).expect("docs/manifest.md has the mark of the keys' end");
+    compare("manifest.md", &format!("{before}{BEGIN}\n{}\n{END}{after}", reference::markdown()));
 }
 
 #[test]
@@ -67,18 +59,13 @@ fn every_key_is_in_the_reference() {
 #[test]
 fn examples_are_valid() {
     let text = fs::read_to_string(docs("manifest.md")).unwrap();
-    let examples: Vec<&str> = text
-        .split("```toml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let examples: Vec<&str> =
+        text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!examples.is_empty());
     for example in examples {
         let mut files = manifest::InMemory::default();
         files.0.insert("m.toml".into(), example.as_bytes().to_vec());
-        files
-            .0
-            .insert("fragments/pc.toml".into(), b"schema = 1\n".to_vec());
+        files.0.insert("fragments/pc.toml".into(), b"schema = 1\n".to_vec());
         files.0.insert("apps/http.hvt".into(), vec![0; 4096]);
         if let Err(diagnostics) = manifest::load_from(&files, Path::new("m.toml"), None) {
             panic!("{example}\n{diagnostics}");

@@ -27,11 +27,7 @@ impl Files for Repository {
     }
 
     fn length(&self, path: &Path) -> io::Result<u64> {
-        if path.ends_with("huge.hvt") {
-            Ok(300 << 20)
-        } else {
-            Disk.length(&top().join(path))
-        }
+        if path.ends_with("huge.hvt") { Ok(300 << 20) } else { Disk.length(&top().join(path)) }
     }
 }
 
@@ -47,10 +43,7 @@ fn names() -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(top().join(FOLDER))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
@@ -60,10 +53,7 @@ fn names() -> Vec<String> {
 #[test]
 fn every_problem_has_a_manifest() {
     let names: BTreeSet<String> = names().into_iter().collect();
-    for code in Problem::CODES
-        .iter()
-        .filter(|code| !code.starts_with("compose-"))
-    {
+    for code in Problem::CODES.iter().filter(|code| !code.starts_with("compose-")) {
         assert!(names.contains(*code), "no {FOLDER}/{code}.toml");
     }
 }

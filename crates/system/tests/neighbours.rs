@@ -19,8 +19,5 @@ fn profiles_are_those_of_the_runner() {
 
 #[test]
 fn a_guest_without_a_size_gets_what_the_loader_gives() {
-    assert_eq!(
-        system::manifest::DEFAULT_GUEST_MEMORY,
-        guest_loader::DEFAULT_MEMORY
-    );
+    assert_eq!(system::manifest::DEFAULT_GUEST_MEMORY, guest_loader::DEFAULT_MEMORY);
 }

@@ -96,11 +96,7 @@ fn instruction(bytes: [u8; 8], rip: Gva, machine: &mut impl Machine) -> Option<I
         // Rewriting puts HLT where the original is one byte long.
         [0xf4, ..] => rewritten(rip, machine).or(Some(HLT)),
         [0xfa | 0xfb | 0xe4..=0xe7 | 0xec..=0xef, ..]
-        | [
-            0x0f,
-            0x00 | 0x01 | 0x06 | 0x07 | 0x20..=0x23 | 0x30 | 0x32,
-            ..,
-        ]
+        | [0x0f, 0x00 | 0x01 | 0x06 | 0x07 | 0x20..=0x23 | 0x30 | 0x32, ..]
         | [0x40..=0x4f, 0xcf, ..]
         | [0x40..=0x4f, 0x0f, 0x00 | 0x01 | 0x07 | 0x20..=0x23, ..]
         | [0xf3, 0x6c..=0x6f, ..] => {
@@ -111,10 +107,7 @@ fn instruction(bytes: [u8; 8], rip: Gva, machine: &mut impl Machine) -> Option<I
     }
 }
 
-const HLT: Instruction = Instruction {
-    length: 1,
-    operation: Operation::Hlt,
-};
+const HLT: Instruction = Instruction { length: 1, operation: Operation::Hlt };
 
 fn rewritten(rip: Gva, machine: &mut impl Machine) -> Option<Instruction> {
     let original = machine.original(rip)?;
@@ -142,12 +135,8 @@ const fn traps(operation: &Operation) -> bool {
             | Operation::MovFromDebug { .. }
             | Operation::MovToDebug { .. }
             | Operation::LoadTable { .. }
-            | Operation::Lldt {
-                source: Rm::Register(_)
-            }
-            | Operation::Ltr {
-                source: Rm::Register(_)
-            }
+            | Operation::Lldt { source: Rm::Register(_) }
+            | Operation::Ltr { source: Rm::Register(_) }
             | Operation::Invlpg { .. }
             | Operation::In { .. }
             | Operation::Out { .. }
@@ -160,9 +149,7 @@ const fn traps(operation: &Operation) -> bool {
 const fn flushes(operation: &Operation) -> bool {
     matches!(
         operation,
-        Operation::MovToControl {
-            control: Control::Cr0 | Control::Cr3 | Control::Cr4,
-            ..
-        } | Operation::Invlpg { .. }
+        Operation::MovToControl { control: Control::Cr0 | Control::Cr3 | Control::Cr4, .. }
+            | Operation::Invlpg { .. }
     )
 }

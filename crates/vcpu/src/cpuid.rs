@@ -33,11 +33,7 @@ impl Topology {
     }
 
     const fn count(&self) -> u32 {
-        if self.vcpus == 0 {
-            1
-        } else {
-            self.vcpus as u32
-        }
+        if self.vcpus == 0 { 1 } else { self.vcpus as u32 }
     }
 
     /// Bits of an APIC ID that tell vCPUs apart.
@@ -126,23 +122,13 @@ const fn levels(subleaf: u32, topology: &Topology) -> Leaf {
     let number = subleaf & 0xff;
     match subleaf {
         0 => [0, 1, THREAD, topology.apic_id],
-        1 => [
-            topology.id_bits(),
-            topology.count(),
-            CORE | number,
-            topology.apic_id,
-        ],
+        1 => [topology.id_bits(), topology.count(), CORE | number, topology.apic_id],
         _ => [0, 0, number, topology.apic_id],
     }
 }
 
 const fn hypervisor() -> Leaf {
-    [
-        HYPERVISOR,
-        u32::from_le_bytes(*b"Umbr"),
-        u32::from_le_bytes(*b"iel\0"),
-        0,
-    ]
+    [HYPERVISOR, u32::from_le_bytes(*b"Umbr"), u32::from_le_bytes(*b"iel\0"), 0]
 }
 
 const fn extended_features(topology: &Topology) -> Leaf {
@@ -157,10 +143,7 @@ fn name(part: u32) -> Leaf {
     let mut words = NOTHING;
     let bytes = NAME.chunks_exact(4).skip(4 * part as usize);
     for (word, bytes) in words.iter_mut().zip(bytes) {
-        *word = bytes
-            .iter()
-            .rev()
-            .fold(0, |word, byte| word << 8 | u32::from(*byte));
+        *word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
     }
     words
 }
@@ -174,11 +157,7 @@ const fn core_count(topology: &Topology) -> u32 {
 mod tests {
     use super::*;
 
-    const ALONE: Topology = Topology {
-        apic_id: 0,
-        vcpus: 1,
-        features: 0,
-    };
+    const ALONE: Topology = Topology { apic_id: 0, vcpus: 1, features: 0 };
 
     /// What `qemu-system-x86_64 -cpu qemu64,-nx` 7.2 answers under TCG.
     const BARE: &[(u32, u32, Leaf)] = &[
@@ -192,28 +171,12 @@ mod tests {
         (0xb, 1, [0, 1, 0x201, 0]),
         (0xd, 0, NOTHING),
         (0x16, 0, NOTHING),
-        (
-            0x8000_0000,
-            0,
-            [0x8000_000a, 0x6874_7541, 0x444d_4163, 0x6974_6e65],
-        ),
+        (0x8000_0000, 0, [0x8000_000a, 0x6874_7541, 0x444d_4163, 0x6974_6e65]),
         (0x8000_0001, 0, [0x60fb1, 0, 5, 0x2183_fbfd]),
-        (
-            0x8000_0002,
-            0,
-            [0x554d_4551, 0x7269_5620, 0x6c61_7574, 0x5550_4320],
-        ),
-        (
-            0x8000_0003,
-            0,
-            [0x7265_7620, 0x6e6f_6973, 0x352e_3220, 0x2b],
-        ),
+        (0x8000_0002, 0, [0x554d_4551, 0x7269_5620, 0x6c61_7574, 0x5550_4320]),
+        (0x8000_0003, 0, [0x7265_7620, 0x6e6f_6973, 0x352e_3220, 0x2b]),
         (0x8000_0004, 0, NOTHING),
-        (
-            0x8000_0005,
-            0,
-            [0x01ff_01ff, 0x01ff_01ff, 0x4002_0140, 0x4002_0140],
-        ),
+        (0x8000_0005, 0, [0x01ff_01ff, 0x01ff_01ff, 0x4002_0140, 0x4002_0140]),
         (0x8000_0006, 0, [0, 0x4200_4200, 0x0200_8140, 0x0080_8140]),
         (0x8000_0007, 0, NOTHING),
         (0x8000_0008, 0, [0x3028, 0, 0, 0]),
@@ -235,22 +198,14 @@ mod tests {
                 }
                 _ => {}
             }
-            assert_eq!(
-                leaf(number, subleaf, &ALONE),
-                [a, b, c, d],
-                "leaf {number:#x}.{subleaf}"
-            );
+            assert_eq!(leaf(number, subleaf, &ALONE), [a, b, c, d], "leaf {number:#x}.{subleaf}");
         }
     }
 
     /// With x2APICs, what differs from bare is SVM, SEP and the deadline timer.
     #[test]
     fn several_vcpus() {
-        let topology = Topology {
-            apic_id: 5,
-            vcpus: 6,
-            features: Topology::X2APIC,
-        };
+        let topology = Topology { apic_id: 5, vcpus: 6, features: Topology::X2APIC };
         let [_, b, c, d] = leaf(1, 0, &topology);
         assert_eq!(b, 0x0506_0800);
         assert_eq!(c, 0x8120_2001);
@@ -266,30 +221,19 @@ mod tests {
     #[test]
     fn any_topology_has_an_answer() {
         for vcpus in [0, 1, 2, 3, u16::MAX] {
-            let topology = Topology {
-                apic_id: u32::MAX,
-                vcpus,
-                features: u16::MAX,
-            };
+            let topology = Topology { apic_id: u32::MAX, vcpus, features: u16::MAX };
             for number in [0, 1, 0xb, HYPERVISOR, 0x8000_0001, 0x8000_0008, u32::MAX] {
                 let _: Leaf = leaf(number, u32::MAX, &topology);
             }
         }
-        assert_eq!(
-            leaf(1, 0, &Topology::default()),
-            leaf(1, 0, &ALONE),
-            "none counts as one"
-        );
+        assert_eq!(leaf(1, 0, &Topology::default()), leaf(1, 0, &ALONE), "none counts as one");
     }
 
     #[test]
     fn hypervisor_leaf() {
         let [last, b, c, d] = leaf(HYPERVISOR, 0, &ALONE);
         assert_eq!(last, HYPERVISOR);
-        let name: Vec<u8> = [b, c, d]
-            .iter()
-            .flat_map(|word| word.to_le_bytes())
-            .collect();
+        let name: Vec<u8> = [b, c, d].iter().flat_map(|word| word.to_le_bytes()).collect();
         assert_eq!(&name, b"Umbriel\0\0\0\0\0");
     }
 }

@@ -246,10 +246,7 @@ impl Operation {
     /// Whether it changes no register but RIP, RSP and RFLAGS; `false` if that is
     /// not worth knowing.
     pub(crate) const fn only_reads(&self) -> bool {
-        matches!(
-            self,
-            Self::MovToControl { .. } | Self::Invlpg { .. } | Self::Out { .. }
-        )
+        matches!(self, Self::MovToControl { .. } | Self::Invlpg { .. } | Self::Out { .. })
     }
 
     /// The registers that executing it reads or writes.
@@ -284,10 +281,9 @@ impl Operation {
             Self::Invlpg { memory } => RegisterSet::of_address(memory),
             // RCX and R11.
             Self::Syscall | Self::Sysret { .. } => RegisterSet::Through(11),
-            Self::MovFromSegment {
-                target: Rm::Register(register),
-                ..
-            } => RegisterSet::Through(*register),
+            Self::MovFromSegment { target: Rm::Register(register), .. } => {
+                RegisterSet::Through(*register)
+            }
             _ => RegisterSet::All,
         }
     }
@@ -302,10 +298,7 @@ pub fn decode(bytes: &[u8]) -> Result<Instruction, DecodeError> {
     let window = bytes.get(..MAX_LENGTH).unwrap_or(bytes);
     let mut cursor = cursor::Cursor::new(window);
     match opcode::operation(&mut cursor) {
-        Ok(operation) => Ok(Instruction {
-            length: cursor.position(),
-            operation,
-        }),
+        Ok(operation) => Ok(Instruction { length: cursor.position(), operation }),
         Err(DecodeError::Truncated) if window.len() == MAX_LENGTH => Err(DecodeError::TooLong),
         Err(error) => Err(error),
     }

@@ -76,11 +76,7 @@ fn enter(
 ) -> Result<(), Fault> {
     let gate = read_gate(state, event, machine)?;
     let mut code = code_segment(state, gate.selector, machine)?;
-    let cpl = if code.is_conforming_code() {
-        state.cpl()
-    } else {
-        code.dpl()
-    };
+    let cpl = if code.is_conforming_code() { state.cpl() } else { code.dpl() };
     let top = stack_top(state, registers, &gate, cpl, machine)?;
     if !Gva::new(gate.offset).is_canonical() {
         return Err(Fault::GENERAL_PROTECTION);

@@ -95,35 +95,24 @@ impl<M: Machine> Cpu<'_, M> {
             Operation::Smsw { target, width } => self.store_word(target, width, self.state.cr0),
             Operation::Lmsw { source } => self.lmsw(source),
             Operation::Invlpg { memory } => self.invlpg(memory),
-            Operation::MovFromSegment {
-                segment,
-                target,
-                width,
-            } => {
+            Operation::MovFromSegment { segment, target, width } => {
                 let selector = self.state.segment(segment).selector;
                 self.store_word(target, width, selector.into())
             }
             Operation::MovToSegment { segment, source } => self.mov_to_segment(segment, source),
             Operation::PushSegment { segment, width } => self.push_segment(segment, width),
             Operation::PopSegment { segment, width } => self.pop_segment(segment, width),
-            Operation::LoadFarPointer {
-                segment,
-                register,
-                width,
-                memory,
-            } => self.load_far_pointer(segment, register, width, memory),
+            Operation::LoadFarPointer { segment, register, width, memory } => {
+                self.load_far_pointer(segment, register, width, memory)
+            }
             Operation::PushFlags { width } => self.push_flags(width),
             Operation::PopFlags { width } => self.pop_flags(width),
-            Operation::Lar {
-                register,
-                width,
-                source,
-            } => self.load_access_rights(register, width, source),
-            Operation::Lsl {
-                register,
-                width,
-                source,
-            } => self.load_segment_limit(register, width, source),
+            Operation::Lar { register, width, source } => {
+                self.load_access_rights(register, width, source)
+            }
+            Operation::Lsl { register, width, source } => {
+                self.load_segment_limit(register, width, source)
+            }
             Operation::Verify { source, write } => self.verify(source, write),
             Operation::In { size, port } => self.port_in(size, port),
             Operation::Out { size, port } => self.port_out(size, port),
@@ -153,11 +142,7 @@ impl<M: Machine> Cpu<'_, M> {
 
     /// #GP(0) above CPL 0.
     const fn require_cpl0(&self) -> Result<(), Fault> {
-        if self.state.cpl() == 0 {
-            Ok(())
-        } else {
-            Err(Fault::GENERAL_PROTECTION)
-        }
+        if self.state.cpl() == 0 { Ok(()) } else { Err(Fault::GENERAL_PROTECTION) }
     }
 
     fn privileged_no_op(&self) -> Executed {
@@ -173,14 +158,10 @@ impl<M: Machine> Cpu<'_, M> {
         }
         let flag = Rflags::IF.bits();
         if enabled && !self.state.interrupts_enabled() {
-            self.state
-                .set_shadow(VcpuState::SHADOW_STI, self.next_rip());
+            self.state.set_shadow(VcpuState::SHADOW_STI, self.next_rip());
         }
-        self.state.rflags = if enabled {
-            self.state.rflags | flag
-        } else {
-            self.state.rflags & !flag
-        };
+        self.state.rflags =
+            if enabled { self.state.rflags | flag } else { self.state.rflags & !flag };
         Ok(Done::Next)
     }
 

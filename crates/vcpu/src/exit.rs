@@ -46,9 +46,7 @@ impl Trap {
         const LOW: u64 = 0xff_ffff;
         let interrupt = number as i32 as u64 == number && (number ^ rax) & LOW == 0;
         match (interrupt, number == rdx) {
-            (true, false) => Self::Interrupt {
-                vector: (number >> 24) as u8,
-            },
+            (true, false) => Self::Interrupt { vector: (number >> 24) as u8 },
             (false, true) => Self::SystemCall,
             _ => Self::SoftwareInterrupt,
         }
@@ -68,10 +66,8 @@ pub struct Original {
 impl Original {
     /// The instruction that `bytes` hold, cut after [`MAX_LENGTH`].
     pub fn new(bytes: &[u8]) -> Self {
-        let mut original = Self {
-            bytes: [0; MAX_LENGTH],
-            length: bytes.len().min(MAX_LENGTH) as u8,
-        };
+        let mut original =
+            Self { bytes: [0; MAX_LENGTH], length: bytes.len().min(MAX_LENGTH) as u8 };
         for (to, from) in original.bytes.iter_mut().zip(bytes) {
             *to = *from;
         }
@@ -206,13 +202,7 @@ impl PendingExit {
     pub(crate) const ADDRESS_32: u8 = 1 << 1;
 
     pub(crate) const fn new(kind: PendingKind, length: u8, size: u8, flags: u8) -> Self {
-        Self {
-            kind: kind as u8,
-            length,
-            size,
-            flags,
-            reserved: [0; 4],
-        }
+        Self { kind: kind as u8, length, size, flags, reserved: [0; 4] }
     }
 
     pub(crate) const fn repeats(self) -> bool {
@@ -273,13 +263,7 @@ mod tests {
     /// A `syscall` is told by RDX, whatever that holds.
     #[test]
     fn system_calls_by_any_number() {
-        let edges = [
-            0x7fff_ffff,
-            0x8000_0000,
-            0xffff_ffff,
-            1 << 63,
-            i64::MAX as u64,
-        ];
+        let edges = [0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 63, i64::MAX as u64];
         for rdx in (-64_i64..=64).map(|rdx| rdx as u64).chain(edges) {
             let trap = Trap::of_unknown_system_call(rdx, !rdx, rdx);
             assert_eq!(trap, Trap::SystemCall, "{rdx:#x}");

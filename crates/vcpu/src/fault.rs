@@ -135,11 +135,7 @@ impl Event {
     pub(crate) const fn exception(vector: Vector, error_code: u32) -> Self {
         Self {
             vector: vector as u8,
-            error_code: if vector.has_error_code() {
-                Some(error_code)
-            } else {
-                None
-            },
+            error_code: if vector.has_error_code() { Some(error_code) } else { None },
             fault_address: None,
             source: Source::Exception,
         }
@@ -148,33 +144,18 @@ impl Event {
     /// A software interrupt by the instruction before `return_rip`.
     pub(crate) const fn software(vector: u8, return_rip: u64) -> Self {
         let source = Source::Software { return_rip };
-        Self {
-            vector,
-            error_code: None,
-            fault_address: None,
-            source,
-        }
+        Self { vector, error_code: None, fault_address: None, source }
     }
 
     /// #DB by the INT1 before `return_rip` (SDM vol. 2A, "INT n": no DPL check).
     pub(crate) const fn int1(return_rip: u64) -> Self {
         let source = Source::Int1 { return_rip };
-        Self {
-            vector: 1,
-            error_code: None,
-            fault_address: None,
-            source,
-        }
+        Self { vector: 1, error_code: None, fault_address: None, source }
     }
 
     /// An external interrupt.
     pub(crate) const fn interrupt(vector: u8) -> Self {
-        Self {
-            vector,
-            error_code: None,
-            fault_address: None,
-            source: Source::Interrupt,
-        }
+        Self { vector, error_code: None, fault_address: None, source: Source::Interrupt }
     }
 
     pub(crate) const fn is_software(&self) -> bool {
@@ -224,10 +205,7 @@ mod tests {
     use super::*;
     use x86::PageFaultCode;
 
-    const PAGE: Fault = Fault::Page(PageFault {
-        address: Gva::new(8),
-        code: PageFaultCode::WRITE,
-    });
+    const PAGE: Fault = Fault::Page(PageFault { address: Gva::new(8), code: PageFaultCode::WRITE });
 
     fn vector(next: Next) -> Option<u8> {
         match next {
@@ -245,10 +223,7 @@ mod tests {
         assert_eq!(vector(benign.then(PAGE)), Some(14));
         let contributory = protection.event();
         assert_eq!(vector(contributory.then(Fault::INVALID_OPCODE)), Some(6));
-        assert_eq!(
-            vector(contributory.then(Fault::not_present(Selector(8)))),
-            Some(8)
-        );
+        assert_eq!(vector(contributory.then(Fault::not_present(Selector(8)))), Some(8));
         assert_eq!(vector(contributory.then(PAGE)), Some(14));
         let page = PAGE.event();
         assert_eq!(vector(page.then(protection)), Some(8));
@@ -262,10 +237,7 @@ mod tests {
     /// are benign, whatever their vector.
     #[test]
     fn interrupts_are_benign() {
-        assert_eq!(
-            vector(Event::software(13, 0).then(Fault::GENERAL_PROTECTION)),
-            Some(13)
-        );
+        assert_eq!(vector(Event::software(13, 0).then(Fault::GENERAL_PROTECTION)), Some(13));
         assert_eq!(vector(Event::interrupt(14).then(PAGE)), Some(14));
     }
 

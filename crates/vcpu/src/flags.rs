@@ -70,10 +70,7 @@ mod tests {
     #[test]
     fn real_if_is_hidden_and_kept() {
         let mut state = state();
-        let mut registers = Registers {
-            rflags: 0x246,
-            ..Default::default()
-        };
+        let mut registers = Registers { rflags: 0x246, ..Default::default() };
         assert_eq!(state.guest_rflags(&registers), 0x46);
         state.set_guest_rflags(&mut registers, 0x3202);
         assert_eq!(registers.rflags, 0x202);

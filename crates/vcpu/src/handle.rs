@@ -63,10 +63,7 @@ fn two_bytes(
     operation: Operation,
     machine: &mut impl Machine,
 ) -> Outcome {
-    let instruction = Instruction {
-        length: 2,
-        operation,
-    };
+    let instruction = Instruction { length: 2, operation };
     start(state, registers, instruction, machine)
 }
 
@@ -102,12 +99,7 @@ pub fn complete(
         return Outcome::Resume;
     }
     let stepping = is_stepping(registers);
-    let mut cpu = Cpu {
-        state,
-        registers,
-        machine,
-        length: pending.length & 0xf,
-    };
+    let mut cpu = Cpu { state, registers, machine, length: pending.length & 0xf };
     let executed = cpu.finish(pending, kind, completion);
     let outcome = retire(cpu, executed, stepping);
     ahead::go_on(state, registers, machine, outcome)
@@ -136,12 +128,7 @@ fn page_fault(
 ) -> Outcome {
     let mut code = fault.code;
     code.set(PageFaultCode::USER, state.privilege().is_user());
-    deliver(
-        state,
-        registers,
-        Fault::Page(PageFault { code, ..fault }).event(),
-        machine,
-    )
+    deliver(state, registers, Fault::Page(PageFault { code, ..fault }).event(), machine)
 }
 
 fn exception(
@@ -278,12 +265,7 @@ fn run(
     machine: &mut impl Machine,
 ) -> Outcome {
     let stepping = is_stepping(registers);
-    let mut cpu = Cpu {
-        state,
-        registers,
-        machine,
-        length: instruction.length,
-    };
+    let mut cpu = Cpu { state, registers, machine, length: instruction.length };
     let executed = cpu.execute(instruction.operation);
     // SYSCALL and SYSRET step by the flag that they load, so that a handler
     // entered with TF masked is not stepped (AMD APM vol. 2, §13.1.4).
@@ -303,12 +285,7 @@ fn run(
 /// Ends an instruction: moves RIP, and delivers what it raised.
 fn retire<M: Machine>(cpu: Cpu<'_, M>, executed: Executed, stepping: bool) -> Outcome {
     let next_rip = cpu.next_rip();
-    let Cpu {
-        state,
-        registers,
-        machine,
-        ..
-    } = cpu;
+    let Cpu { state, registers, machine, .. } = cpu;
     let event = match executed {
         Ok(Done::Next) => {
             registers.rip = next_rip;
@@ -343,12 +320,7 @@ fn settle(
     }
     if stepping {
         state.dr[6] = state.dr[6] & !DR6_HITS | DR6_BS;
-        return deliver(
-            state,
-            registers,
-            Event::exception(Vector::Debug, 0),
-            machine,
-        );
+        return deliver(state, registers, Event::exception(Vector::Debug, 0), machine);
     }
     if !Gva::new(registers.rip).is_canonical() {
         return deliver(state, registers, Fault::GENERAL_PROTECTION.event(), machine);

@@ -30,12 +30,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(any(test, feature = "testing")),
-    warn(
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unwrap_used
-    )
+    warn(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
 )]
 
 mod ahead;

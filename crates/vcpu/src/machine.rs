@@ -31,11 +31,7 @@ pub enum Privilege {
 impl Privilege {
     /// The privilege of the explicit accesses of an instruction at `cpl`.
     pub const fn of_cpl(cpl: u8) -> Self {
-        if cpl == 3 {
-            Self::User
-        } else {
-            Self::Supervisor
-        }
+        if cpl == 3 { Self::User } else { Self::Supervisor }
     }
 
     /// Whether paging takes the access for a user-mode access.
@@ -56,26 +52,17 @@ pub struct Access {
 impl Access {
     /// A load of data.
     pub const fn read(privilege: Privilege) -> Self {
-        Self {
-            kind: AccessKind::Read,
-            privilege,
-        }
+        Self { kind: AccessKind::Read, privilege }
     }
 
     /// A store of data.
     pub const fn write(privilege: Privilege) -> Self {
-        Self {
-            kind: AccessKind::Write,
-            privilege,
-        }
+        Self { kind: AccessKind::Write, privilege }
     }
 
     /// A fetch of code.
     pub const fn fetch(privilege: Privilege) -> Self {
-        Self {
-            kind: AccessKind::Fetch,
-            privilege,
-        }
+        Self { kind: AccessKind::Fetch, privilege }
     }
 }
 

@@ -16,9 +16,7 @@ pub(crate) enum Through {
 /// A linear range, canonical at both ends and not wrapping.
 fn check(gva: u64, length: usize, through: Through) -> Result<Gva, Fault> {
     let first = Gva::new(gva);
-    let last = gva
-        .checked_add((length as u64).saturating_sub(1))
-        .map(Gva::new);
+    let last = gva.checked_add((length as u64).saturating_sub(1)).map(Gva::new);
     match last {
         Some(last) if first.is_canonical() && last.is_canonical() => Ok(first),
         _ => Err(match through {
@@ -115,10 +113,7 @@ mod tests {
     #[test]
     fn ranges_end_at_the_canonical_edge() {
         assert!(check(0x7fff_ffff_fff8, 8, Through::Data).is_ok());
-        assert_eq!(
-            check(0x7fff_ffff_fff9, 8, Through::Data),
-            Err(Fault::GENERAL_PROTECTION)
-        );
+        assert_eq!(check(0x7fff_ffff_fff9, 8, Through::Data), Err(Fault::GENERAL_PROTECTION));
         assert_eq!(
             check(0x8000_0000_0000, 1, Through::Stack),
             Err(Fault::Exception(Vector::StackFault, 0))

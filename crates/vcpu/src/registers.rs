@@ -123,10 +123,7 @@ mod tests {
         for number in 0..16 {
             assert_eq!(registers.get(number), 100 + u64::from(number));
         }
-        assert_eq!(
-            [registers.rax, registers.rsp, registers.r15],
-            [100, 104, 115]
-        );
+        assert_eq!([registers.rax, registers.rsp, registers.r15], [100, 104, 115]);
     }
 
     #[test]
@@ -141,10 +138,7 @@ mod tests {
 
     #[test]
     fn partial_writes_follow_the_operand_size() {
-        let mut registers = Registers {
-            rax: 0x1122_3344_5566_7788,
-            ..Default::default()
-        };
+        let mut registers = Registers { rax: 0x1122_3344_5566_7788, ..Default::default() };
         registers.set_sized(0, 1, 0xff99);
         assert_eq!(registers.rax, 0x1122_3344_5566_7799);
         registers.set_sized(0, 2, 0x1_aaaa);
@@ -158,11 +152,7 @@ mod tests {
         for number in 0..16 {
             let mut registers = Registers::from_words([0; 20]);
             registers.set(number, 1);
-            let word = registers
-                .to_words()
-                .iter()
-                .position(|word| *word == 1)
-                .unwrap();
+            let word = registers.to_words().iter().position(|word| *word == 1).unwrap();
             let words = crate::RegisterSet::Through(number).words();
             assert_eq!(words, (word + 1).max(3), "register {number}");
         }

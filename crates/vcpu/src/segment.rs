@@ -58,11 +58,7 @@ impl Descriptor {
     /// The limit in bytes, granularity applied.
     pub const fn limit(self) -> u32 {
         let raw = (self.0 & 0xffff | self.0 >> 32 & 0xf_0000) as u32;
-        if self.0 >> 55 & 1 == 1 {
-            raw << 12 | 0xfff
-        } else {
-            raw
-        }
+        if self.0 >> 55 & 1 == 1 { raw << 12 | 0xfff } else { raw }
     }
 
     /// The register contents that loading this descriptor gives.
@@ -130,22 +126,12 @@ impl Segment {
     }
 
     const fn flat(selector: u16, attributes: u16) -> Self {
-        Self {
-            base: 0,
-            limit: u32::MAX,
-            selector,
-            attributes,
-        }
+        Self { base: 0, limit: u32::MAX, selector, attributes }
     }
 
     /// A register loaded with a null selector.
     pub const fn null(selector: u16) -> Self {
-        Self {
-            base: 0,
-            limit: 0,
-            selector,
-            attributes: 0,
-        }
+        Self { base: 0, limit: 0, selector, attributes: 0 }
     }
 
     /// The visible selector.
@@ -192,11 +178,7 @@ impl Segment {
 
     /// The type of a system segment, or `None` for code and data.
     pub const fn system_type(&self) -> Option<u16> {
-        if self.attributes & Self::CODE_OR_DATA == 0 {
-            Some(self.attributes & 0xf)
-        } else {
-            None
-        }
+        if self.attributes & Self::CODE_OR_DATA == 0 { Some(self.attributes & 0xf) } else { None }
     }
 }
 
@@ -217,11 +199,7 @@ pub struct TableRegister {
 impl TableRegister {
     /// A table at `base` whose last byte is at offset `limit`.
     pub const fn new(base: u64, limit: u16) -> Self {
-        Self {
-            base,
-            limit,
-            reserved: [0; 3],
-        }
+        Self { base, limit, reserved: [0; 3] }
     }
 }
 

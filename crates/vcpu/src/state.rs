@@ -239,10 +239,7 @@ mod tests {
         let mut state = VcpuState::long_mode(0x2000, 8, 16);
         state.rflags = Rflags::IF.bits();
         state.set_shadow(VcpuState::SHADOW_STI, 0x1000);
-        let mut registers = Registers {
-            rip: 0x1000,
-            ..Default::default()
-        };
+        let mut registers = Registers { rip: 0x1000, ..Default::default() };
         assert!(!state.interrupt_window_open(&registers));
         registers.rip = 0x1003;
         assert!(state.interrupt_window_open(&registers));

@@ -37,9 +37,7 @@ pub(crate) fn descriptor(
     machine: &mut impl Machine,
 ) -> Result<Descriptor, Fault> {
     let address = entry_address(state, selector, 8)?;
-    memory::read(machine, address, SYSTEM, Through::Data)
-        .map(u64::from_le_bytes)
-        .map(Descriptor)
+    memory::read(machine, address, SYSTEM, Through::Data).map(u64::from_le_bytes).map(Descriptor)
 }
 
 /// The 16-byte system descriptor of a non-null `selector`: its low half and

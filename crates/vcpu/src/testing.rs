@@ -75,8 +75,7 @@ impl<const N: usize> FlatMachine<N> {
     /// The word at `address`, or zero outside RAM.
     pub fn u64(&self, address: u64) -> u64 {
         let tail = self.ram.get(address as usize..).unwrap_or_default();
-        tail.first_chunk()
-            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        tail.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// The first byte of the range that the access may not touch decides.
@@ -94,10 +93,7 @@ impl<const N: usize> FlatMachine<N> {
                 code.set(PageFaultCode::PRESENT, present);
                 code.set(PageFaultCode::WRITE, write);
                 code.set(PageFaultCode::USER, user);
-                return Err(PageFault {
-                    address: Gva::new(address),
-                    code,
-                });
+                return Err(PageFault { address: Gva::new(address), code });
             }
         }
         Ok(start as usize)
@@ -129,10 +125,7 @@ impl<const N: usize> Machine for FlatMachine<N> {
 
     fn fetch(&mut self, gva: Gva, bytes: &mut [u8], access: Access) -> Result<(), PageFault> {
         assert_eq!(access.kind, AccessKind::Fetch);
-        assert!(
-            gva.page_offset() + bytes.len() as u64 <= x86::PAGE_SIZE,
-            "fetch in one page"
-        );
+        assert!(gva.page_offset() + bytes.len() as u64 <= x86::PAGE_SIZE, "fetch in one page");
         self.copy(gva, bytes, access)
     }
 
@@ -152,8 +145,7 @@ impl<const N: usize> Machine for FlatMachine<N> {
     }
 
     fn original(&mut self, gva: Gva) -> Option<Original> {
-        self.rewritten
-            .and_then(|(at, original)| (at == gva.get()).then_some(original))
+        self.rewritten.and_then(|(at, original)| (at == gva.get()).then_some(original))
     }
 
     fn interrupt_pending(&self) -> bool {
@@ -251,17 +243,11 @@ fn act(
             address: Gva::new(registers.rax),
             code: PageFaultCode::from_bits_truncate(parameter.into()),
         }),
-        3 => Trap::Exception {
-            vector: parameter.into(),
-            error_code: registers.rax,
-        },
+        3 => Trap::Exception { vector: parameter.into(), error_code: registers.rax },
         4 => return complete(state, registers, Completion::Value(registers.rbx), machine),
         5 => return complete(state, registers, Completion::Done, machine),
         6 => return inject_interrupt(state, registers, registers.rax as u8, machine),
-        _ => Trap::Exception {
-            vector: 13,
-            error_code: 0,
-        },
+        _ => Trap::Exception { vector: 13, error_code: 0 },
     };
     handle(state, registers, trap, machine)
 }
@@ -273,10 +259,7 @@ fn software_interrupt(parameter: u8, registers: &Registers) -> Trap {
         0 => Trap::SoftwareInterrupt,
         1 => Trap::Interrupt { vector },
         2 => Trap::of_unknown_system_call(registers.r8, registers.rax, registers.rdx),
-        length => Trap::Rewritten(Original {
-            bytes: original(registers),
-            length,
-        }),
+        length => Trap::Rewritten(Original { bytes: original(registers), length }),
     }
 }
 
@@ -284,10 +267,7 @@ fn software_interrupt(parameter: u8, registers: &Registers) -> Trap {
 fn original(registers: &Registers) -> [u8; MAX_LENGTH] {
     let mut bytes = [0; MAX_LENGTH];
     let words = [registers.r9, registers.r10];
-    for (to, from) in bytes
-        .iter_mut()
-        .zip(words.iter().flat_map(|word| word.to_le_bytes()))
-    {
+    for (to, from) in bytes.iter_mut().zip(words.iter().flat_map(|word| word.to_le_bytes())) {
         *to = from;
     }
     bytes
@@ -361,10 +341,7 @@ pub fn exercise_code(input: &[u8]) {
     machine.shows_ahead = registers.rflags >> 34 & 1 != 0;
     registers.rip = FUZZ_CODE;
     for _ in 0..64 {
-        let trap = Trap::Exception {
-            vector: 6,
-            error_code: 0,
-        };
+        let trap = Trap::Exception { vector: 6, error_code: 0 };
         let outcome = match handle(&mut state, &mut registers, trap, &mut machine) {
             Outcome::Exit(_) => {
                 let value = Completion::Value(registers.r8);

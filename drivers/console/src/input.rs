@@ -80,11 +80,7 @@ mod tests {
     }
 
     fn push(input: &mut Input, bytes: &[u8]) -> Option<usize> {
-        bytes
-            .iter()
-            .map(|byte| input.push(*byte, find))
-            .last()
-            .flatten()
+        bytes.iter().map(|byte| input.push(*byte, find)).last().flatten()
     }
 
     fn take(input: &mut Input, client: usize) -> Vec<u8, 64> {

@@ -33,10 +33,7 @@ pub struct Lines<const CLIENTS: usize> {
 impl<const CLIENTS: usize> Lines<CLIENTS> {
     /// Nothing written yet.
     pub const fn new() -> Self {
-        Self {
-            open: None,
-            interrupted: [false; CLIENTS],
-        }
+        Self { open: None, interrupted: [false; CLIENTS] }
     }
 
     /// Writes `bytes` of client number `client`, called `name`, to `sink`.
@@ -63,14 +60,9 @@ impl<const CLIENTS: usize> Lines<CLIENTS> {
             sink.put(b'\n');
             self.interrupted[other] = true;
         }
-        let mark = if core::mem::take(&mut self.interrupted[client]) {
-            CONTINUED_MARK
-        } else {
-            LINE_MARK
-        };
-        name.bytes()
-            .chain([mark, b' '])
-            .for_each(|byte| sink.put(byte));
+        let mark =
+            if core::mem::take(&mut self.interrupted[client]) { CONTINUED_MARK } else { LINE_MARK };
+        name.bytes().chain([mark, b' ']).for_each(|byte| sink.put(byte));
         self.open = Some(client);
     }
 }
@@ -89,33 +81,20 @@ mod tests {
         let mut lines = Lines::<3>::new();
         let mut out = Vec::new();
         for (client, bytes) in writes {
-            lines.write(
-                *client,
-                ["a", "b", "c"].get(*client).unwrap_or(&"?"),
-                bytes,
-                &mut out,
-            );
+            lines.write(*client, ["a", "b", "c"].get(*client).unwrap_or(&"?"), bytes, &mut out);
         }
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn each_line_has_its_owner() {
-        assert_eq!(
-            wire(&[(0, b"one\ntwo\n"), (1, b"three\n")]),
-            "a| one\na| two\nb| three\n"
-        );
+        assert_eq!(wire(&[(0, b"one\ntwo\n"), (1, b"three\n")]), "a| one\na| two\nb| three\n");
     }
 
     #[test]
     fn an_interrupted_line_is_continued() {
         assert_eq!(
-            wire(&[
-                (0, b"half"),
-                (1, b"other\n"),
-                (0, b" whole\n"),
-                (0, b"next\n")
-            ]),
+            wire(&[(0, b"half"), (1, b"other\n"), (0, b" whole\n"), (0, b"next\n")]),
             "a| half\nb| other\na+  whole\na| next\n"
         );
     }

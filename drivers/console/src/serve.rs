@@ -44,10 +44,7 @@ struct Com(Uart<PortCap>);
 
 impl Com {
     fn new(slot: u64, base: u16) -> Self {
-        Self(Uart::new(PortCap {
-            ports: cap::IOPort::from_bits(slot),
-            base,
-        }))
+        Self(Uart::new(PortCap { ports: cap::IOPort::from_bits(slot), base }))
     }
 }
 
@@ -102,9 +99,7 @@ const DONE: Answer = (MessageInfo::new(OK, 0, 0, 0), [0; 4]);
 fn client(badge: u64) -> Option<usize> {
     match badge {
         DRIVER_SUPERVISOR => Some(SUPERVISOR),
-        _ => (badge as usize)
-            .checked_sub(1)
-            .filter(|client| *client < SUPERVISOR),
+        _ => (badge as usize).checked_sub(1).filter(|client| *client < SUPERVISOR),
     }
 }
 
@@ -138,10 +133,7 @@ impl Console {
             let names = &self.names;
             let find = |name: &[u8]| {
                 let named = |known: &Name| known.as_str().as_bytes() == name;
-                names[..SUPERVISOR]
-                    .iter()
-                    .position(named)
-                    .filter(|_| !name.is_empty())
+                names[..SUPERVISOR].iter().position(named).filter(|_| !name.is_empty())
             };
             reader = self.input.push(byte, find).or(reader);
         }
@@ -161,8 +153,7 @@ impl Console {
             WRITE => {
                 let text = content.get(..usize::try_from(first).ok()?)?;
                 let name = self.names[sender];
-                self.lines
-                    .write(sender, name.as_str(), text, &mut self.people);
+                self.lines.write(sender, name.as_str(), text, &mut self.people);
             }
             CONTROL if sender == SUPERVISOR => {
                 let text = content.get(..usize::try_from(first).ok()?)?;
@@ -181,9 +172,7 @@ impl Console {
     fn read(&mut self, client: usize, wanted: u64) -> Answer {
         let mut typed = [[0; 8]; READ_BYTES / 8];
         let wanted = READ_BYTES.min(wanted as usize);
-        let count = self
-            .input
-            .take(client, &mut typed.as_flattened_mut()[..wanted]);
+        let count = self.input.take(client, &mut typed.as_flattened_mut()[..wanted]);
         let [first, second, third] = typed.map(u64::from_le_bytes);
         let info = MessageInfo::new(OK, 0, 0, 4);
         (info, [count as u64, first, second, third])
@@ -194,12 +183,7 @@ impl Console {
 fn unpack(message: &RecvWithMRs, content: &mut [u8; MAX_BYTES]) {
     let words = message.info.length().saturating_sub(1);
     let fast = message.msg[1..].iter().copied();
-    let rest = ipc_buffer().msg_regs()[message.msg.len()..]
-        .iter()
-        .map(|word| word.get());
+    let rest = ipc_buffer().msg_regs()[message.msg.len()..].iter().map(|word| word.get());
     let sent = bytes::unpack(fast.chain(rest).take(words));
-    content
-        .iter_mut()
-        .zip(sent)
-        .for_each(|(to, from)| *to = from);
+    content.iter_mut().zip(sent).for_each(|(to, from)| *to = from);
 }

@@ -95,11 +95,7 @@ mod tests {
     impl Ports for &mut Fake {
         fn read(&mut self, _: u16) -> u8 {
             self.status_reads += 1;
-            if self.ready {
-                TRANSMITTER_HOLDING_EMPTY
-            } else {
-                0
-            }
+            if self.ready { TRANSMITTER_HOLDING_EMPTY } else { 0 }
         }
         fn write(&mut self, register: u16, value: u8) {
             self.writes.push((register, value));
@@ -108,10 +104,7 @@ mod tests {
 
     #[test]
     fn asks_once_per_sixteen_bytes() {
-        let mut fake = Fake {
-            ready: true,
-            ..Fake::default()
-        };
+        let mut fake = Fake { ready: true, ..Fake::default() };
         let mut uart = Uart::new(&mut fake);
         (0..32).for_each(|byte| uart.put(byte));
         assert_eq!(fake.status_reads, 2);

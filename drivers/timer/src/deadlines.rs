@@ -11,9 +11,7 @@ pub const NEVER: u64 = u64::MAX;
 impl<const CLIENTS: usize> Deadlines<CLIENTS> {
     /// No client has a deadline.
     pub const fn new() -> Self {
-        Self {
-            at: [NEVER; CLIENTS],
-        }
+        Self { at: [NEVER; CLIENTS] }
     }
 
     /// Replaces the deadline of `client`; a number past the last is refused.
@@ -29,10 +27,7 @@ impl<const CLIENTS: usize> Deadlines<CLIENTS> {
 
     /// Takes a client whose deadline is not after `now`.
     pub fn take_due(&mut self, now: u64) -> Option<usize> {
-        let due = self
-            .at
-            .iter()
-            .position(|tick| *tick != NEVER && *tick <= now)?;
+        let due = self.at.iter().position(|tick| *tick != NEVER && *tick <= now)?;
         self.at[due] = NEVER;
         Some(due)
     }

@@ -110,9 +110,7 @@ mod tests {
 
     fn clock(second: u8, minute: u8, hour: u8, date: [u8; 3], status_b: u8) -> Fake {
         let [day, month, year] = date;
-        Fake([
-            second, 0, minute, 0, hour, 0, 0, day, month, year, 0, status_b,
-        ])
+        Fake([second, 0, minute, 0, hour, 0, 0, day, month, year, 0, status_b])
     }
 
     #[test]

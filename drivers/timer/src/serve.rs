@@ -69,10 +69,7 @@ impl Timer {
                 cspace::process::NOTIFICATION,
             ))
             .expect("the timer's interrupt can be connected");
-        timer
-            .irq
-            .irq_handler_ack()
-            .expect("the timer's interrupt can be armed");
+        timer.irq.irq_handler_ack().expect("the timer's interrupt can be armed");
         timer
     }
 

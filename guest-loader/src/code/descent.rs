@@ -109,11 +109,7 @@ pub fn follow_32(code: &mut Code<'_>, root: u64) -> Vec<u64> {
 
 /// Where a direct branch or call goes.
 pub fn target(instruction: &Instruction) -> Option<u64> {
-    let near = [
-        OpKind::NearBranch16,
-        OpKind::NearBranch32,
-        OpKind::NearBranch64,
-    ];
+    let near = [OpKind::NearBranch16, OpKind::NearBranch32, OpKind::NearBranch64];
     (instruction.op_count() > 0 && near.contains(&instruction.op0_kind()))
         .then(|| instruction.near_branch_target())
 }

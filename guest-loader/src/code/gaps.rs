@@ -103,11 +103,7 @@ fn piece(code: &mut Code<'_>, region: usize, start: usize, end: usize) -> Vec<Do
         }
         return Vec::new();
     }
-    let reason = if tiles {
-        Reason::Unreached
-    } else {
-        Reason::Mixed
-    };
+    let reason = if tiles { Reason::Unreached } else { Reason::Mixed };
     let mut doubts = Vec::new();
     for instruction in &found {
         code.marks[region].add((instruction.ip() - base) as usize, 1, PERHAPS);

@@ -54,22 +54,10 @@ impl<'a> Code<'a> {
     /// Those of [`Layout::read`].
     pub fn read(bytes: &'a [u8], elf: &Elf<'a>, entry: u64) -> Result<Self, Problem> {
         let layout = Layout::read(bytes, elf)?;
-        let marks = layout
-            .regions
-            .iter()
-            .map(|region| Marks::new(region.bytes.len()))
-            .collect();
-        let mut code = Self {
-            layout,
-            marks,
-            doubts: Vec::new(),
-        };
+        let marks = layout.regions.iter().map(|region| Marks::new(region.bytes.len())).collect();
+        let mut code = Self { layout, marks, doubts: Vec::new() };
         code.mark_objects();
-        for root in code
-            .roots(Kind::Function)
-            .chain([entry])
-            .collect::<Vec<_>>()
-        {
+        for root in code.roots(Kind::Function).chain([entry]).collect::<Vec<_>>() {
             descent::follow(&mut code, root);
         }
         let mut labels: Vec<_> = code.roots(Kind::Label).collect();
@@ -120,9 +108,7 @@ impl<'a> Code<'a> {
     fn marked(&self, mark: u8) -> impl Iterator<Item = Instruction> + '_ {
         let regions = self.layout.regions.iter().zip(&self.marks);
         regions.flat_map(move |(region, marks)| {
-            marks
-                .starts(mark)
-                .filter_map(|index| self.decode(region.start + index as u64, 64))
+            marks.starts(mark).filter_map(|index| self.decode(region.start + index as u64, 64))
         })
     }
 

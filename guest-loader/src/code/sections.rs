@@ -72,32 +72,23 @@ impl<'a> Layout<'a> {
     /// # Errors
     /// [`Problem::SectionTable`] and [`Problem::CodeOverlaps`].
     pub fn read(bytes: &'a [u8], elf: &Elf<'a>) -> Result<Self, Problem> {
-        let file =
-            ElfFile64::<Endianness>::parse(bytes).map_err(|error| Problem::SectionTable {
-                error: error.to_string(),
-            })?;
+        let file = ElfFile64::<Endianness>::parse(bytes)
+            .map_err(|error| Problem::SectionTable { error: error.to_string() })?;
         let mut regions = regions(&file, elf);
         regions.sort_by_key(|region| region.start);
-        if let Some(pair) = regions
-            .windows(2)
-            .find(|pair| pair[0].end() > pair[1].start)
-        {
+        if let Some(pair) = regions.windows(2).find(|pair| pair[0].end() > pair[1].start) {
             let address = pair[1].start;
             return Err(Problem::CodeOverlaps { address });
         }
-        let mut symbols: Vec<_> = file
-            .symbols()
-            .filter_map(|symbol| read_symbol(&symbol, &regions))
-            .collect();
+        let mut symbols: Vec<_> =
+            file.symbols().filter_map(|symbol| read_symbol(&symbol, &regions)).collect();
         symbols.sort_by_key(|symbol| (symbol.address, symbol.kind));
         Ok(Self { regions, symbols })
     }
 
     /// The region that `address` lies in, by its index.
     pub fn region_of(&self, address: u64) -> Option<usize> {
-        let after = self
-            .regions
-            .partition_point(|region| region.start <= address);
+        let after = self.regions.partition_point(|region| region.start <= address);
         let index = after.checked_sub(1)?;
         self.regions[index].index(address).map(|_| index)
     }
@@ -106,9 +97,7 @@ impl<'a> Layout<'a> {
     /// and how far behind it the address lies.
     pub fn symbol_of(&self, address: u64) -> Option<(&Symbol, u64)> {
         let region = &self.regions[self.region_of(address)?];
-        let after = self
-            .symbols
-            .partition_point(|symbol| symbol.address <= address);
+        let after = self.symbols.partition_point(|symbol| symbol.address <= address);
         let named = self.symbols[..after]
             .iter()
             .rev()
@@ -124,10 +113,7 @@ fn regions<'a>(file: &ElfFile64<'a, Endianness>, elf: &Elf<'a>) -> Vec<Region<'a
         return elf
             .loads()
             .filter(|segment| segment.flags & PF_X != 0 && !segment.content.is_empty())
-            .map(|segment| Region {
-                start: segment.virtual_address,
-                bytes: segment.content,
-            })
+            .map(|segment| Region { start: segment.virtual_address, bytes: segment.content })
             .collect();
     }
     let wanted = u64::from(SHF_ALLOC | SHF_EXECINSTR);

@@ -118,16 +118,9 @@ fn of_move(instruction: &Instruction) -> Nature {
     }
     let is_system = |code: Code| {
         use Code as C;
-        matches!(
-            code,
-            C::Mov_r64_cr | C::Mov_cr_r64 | C::Mov_r64_dr | C::Mov_dr_r64
-        )
+        matches!(code, C::Mov_r64_cr | C::Mov_cr_r64 | C::Mov_r64_dr | C::Mov_dr_r64)
     };
-    if is_system(instruction.code()) {
-        Nature::Privileged
-    } else {
-        Nature::Plain
-    }
+    if is_system(instruction.code()) { Nature::Privileged } else { Nature::Plain }
 }
 
 const fn of_interrupt(vector: u8) -> Nature {
@@ -215,14 +208,9 @@ mod tests {
         assert_eq!(nature(&[0xf1]), Nature::Exception);
         assert_eq!(nature(&[0xcd, 3]), Nature::Exception);
         assert_eq!(nature(&[0x0f, 0x01, 0xd0]), Nature::Undefined);
-        for bytes in [
-            &[0x90][..],
-            &[0xcc],
-            &[0x48, 0x89, 0xc3],
-            &[0x50],
-            &[0xe8, 0, 0, 0, 0],
-            &[0x0f, 0x0b],
-        ] {
+        for bytes in
+            [&[0x90][..], &[0xcc], &[0x48, 0x89, 0xc3], &[0x50], &[0xe8, 0, 0, 0, 0], &[0x0f, 0x0b]]
+        {
             assert_eq!(nature(bytes), Nature::Plain, "{bytes:x?}");
         }
     }

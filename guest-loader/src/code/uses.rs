@@ -47,11 +47,7 @@ impl Uses {
         data.sort_unstable();
         points.sort_unstable();
         let longest = data.iter().map(|(start, end, _)| end - start).max();
-        Self {
-            longest: longest.unwrap_or(0),
-            data,
-            points,
-        }
+        Self { longest: longest.unwrap_or(0), data, points }
     }
 
     /// A use of the bytes `[start, end)` that is not execution from `start` on.

@@ -52,21 +52,14 @@ const WAKEUP: u8 = 0x10;
 /// If they do not fit, which the least memory excludes.
 pub fn write(pages: &mut GuestPages, vcpus: u32) -> Result<(), Problem> {
     let base = usable_end(pages.size());
-    let mut area = Area {
-        base,
-        bytes: Vec::new(),
-    };
+    let mut area = Area { base, bytes: Vec::new() };
     let dsdt = area.add(b"DSDT", 1, &SOFT_OFF);
     let fadt = area.add(b"FACP", 3, &fadt(dsdt));
     // Revision 5 is the first with a mailbox.
     let revision = if vcpus == 1 { 1 } else { 5 };
     let mailbox = mailbox(pages.size());
     let madt = area.add(b"APIC", revision, &madt(vcpus, mailbox));
-    let rsdt = area.add(
-        b"RSDT",
-        1,
-        &[fadt.to_le_bytes(), madt.to_le_bytes()].concat(),
-    );
+    let rsdt = area.add(b"RSDT", 1, &[fadt.to_le_bytes(), madt.to_le_bytes()].concat());
     pages.write(Gpa::new(base), &area.bytes)?;
     pages.write(Gpa::new(ROOT_POINTER), &root_pointer(rsdt))
 }
@@ -206,10 +199,7 @@ mod tests {
     /// A table begins where the one before it, padded, ends.
     #[test]
     fn tables_do_not_overlap() {
-        let mut area = Area {
-            base: 0x1000,
-            bytes: Vec::new(),
-        };
+        let mut area = Area { base: 0x1000, bytes: Vec::new() };
         let first = area.add(b"DSDT", 1, &SOFT_OFF);
         let second = area.add(b"APIC", 1, &madt(1, 0));
         assert_eq!((first, second), (0x1000, 0x1030));

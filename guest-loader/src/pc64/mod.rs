@@ -44,15 +44,9 @@ const STACK: u64 = 0x8ff0;
 
 /// Memory for an image that names none. Never less than the image needs.
 pub fn default_memory(elf: &Elf<'_>) -> u64 {
-    let end = elf
-        .loads()
-        .map(|load| load.physical_address.saturating_add(load.memory_size))
-        .max();
+    let end = elf.loads().map(|load| load.physical_address.saturating_add(load.memory_size)).max();
     let needed = end.unwrap_or(0).saturating_add(MINIMUM_FREE);
-    needed
-        .checked_next_multiple_of(MEMORY_UNIT)
-        .unwrap_or(u64::MAX)
-        .max(DEFAULT_MEMORY)
+    needed.checked_next_multiple_of(MEMORY_UNIT).unwrap_or(u64::MAX).max(DEFAULT_MEMORY)
 }
 
 /// Places the image `bytes`.
@@ -91,9 +85,7 @@ pub fn place(bytes: &[u8], options: &Options) -> Result<PlacedGuest, Problem> {
         rewrites: Vec::new(),
         start: start_state(elf.entry),
         secondary,
-        notes: vec![format!(
-            "64-bit Linux boot protocol; image ends at {end:#x} of {memory:#x}."
-        )],
+        notes: vec![format!("64-bit Linux boot protocol; image ends at {end:#x} of {memory:#x}.")],
     })
 }
 

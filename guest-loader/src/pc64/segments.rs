@@ -29,11 +29,7 @@ pub fn load(elf: &Elf<'_>, pages: &mut GuestPages, usable_end: u64) -> Result<u6
         {
             let (first, second) = (first.index, segment.index);
             let address = segment.physical_address;
-            return Err(Problem::SegmentsOverlap {
-                first,
-                second,
-                address,
-            });
+            return Err(Problem::SegmentsOverlap { first, second, address });
         }
         pages.write(Gpa::new(segment.physical_address), segment.content)?;
         previous = Some((segment, end));
@@ -41,9 +37,7 @@ pub fn load(elf: &Elf<'_>, pages: &mut GuestPages, usable_end: u64) -> Result<u6
     // The entry point is used before the guest has tables of its own, hence
     // as a physical address.
     let entered = |segment: &Segment<'_>| {
-        elf.entry
-            .checked_sub(segment.physical_address)
-            .is_some_and(|at| at < segment.memory_size)
+        elf.entry.checked_sub(segment.physical_address).is_some_and(|at| at < segment.memory_size)
     };
     if !elf.loads().any(entered) {
         return Err(Problem::EntryOutside { entry: elf.entry });
@@ -56,10 +50,7 @@ fn check(segment: &Segment<'_>, usable_end: u64) -> Result<u64, Problem> {
     let (index, start) = (segment.index, segment.physical_address);
     let virtual_end = segment.virtual_address.saturating_add(segment.memory_size);
     if virtual_end > LOWER_HALF {
-        return Err(Problem::UpperHalf {
-            segment: index,
-            address: segment.virtual_address,
-        });
+        return Err(Problem::UpperHalf { segment: index, address: segment.virtual_address });
     }
     if start < MINIMUM_BASE {
         return Err(Problem::SegmentTooLow {

@@ -46,10 +46,7 @@ pub fn build(pages: &mut GuestPages, gdt: u64, level_4: u64) -> Result<(), Probl
         if index == 0 {
             pages.write_u64(Gpa::new(level_3 + gib * 8), table | TABLE.bits())?;
         }
-        pages.write_u64(
-            Gpa::new(table + index * 8),
-            (number * MEMORY_UNIT) | page.bits(),
-        )?;
+        pages.write_u64(Gpa::new(table + index * 8), (number * MEMORY_UNIT) | page.bits())?;
     }
     Ok(())
 }

@@ -142,10 +142,7 @@ fn fate(instruction: &Instruction, certain: bool, plan: &Plan) -> Option<Fate> {
         (Nature::Plain, _) => return None,
         (_, Some(means)) if means != Means::Itself => Fate::Rewritten(means),
         (Nature::Silent(what) | Nature::Harmless(what), _) => Fate::Native(what),
-        (nature, step) => Fate::Traps {
-            nature,
-            known: step.is_some(),
-        },
+        (nature, step) => Fate::Traps { nature, known: step.is_some() },
     })
 }
 

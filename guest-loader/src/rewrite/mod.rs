@@ -57,17 +57,12 @@ pub fn rewrite(
     let code = Code::read(bytes, &elf, entry::address(&elf, platform))?;
     let plan = Plan::new(&code, &elf, kernel);
     if !plan.doubts.is_empty() {
-        return Err(Problem::CodeOrData {
-            places: plan.describe_doubts(&code),
-        });
+        return Err(Problem::CodeOrData { places: plan.describe_doubts(&code) });
     }
     let mut patched = bytes.to_vec();
     for step in &plan.steps {
         let original = &step.bytes[..];
-        if let Some(place) = step
-            .file_range(&elf)
-            .and_then(|range| patched.get_mut(range))
-        {
+        if let Some(place) = step.file_range(&elf).and_then(|range| patched.get_mut(range)) {
             place.copy_from_slice(&step.means.bytes(original));
         }
     }
@@ -78,9 +73,5 @@ pub fn rewrite(
     }
     verify::verify(bytes, &patched, &code, &plan)?;
     let changed = plan.steps.iter().filter(|step| step.means != Means::Itself);
-    Ok(Rewritten {
-        bytes: patched,
-        table,
-        changed: changed.count(),
-    })
+    Ok(Rewritten { bytes: patched, table, changed: changed.count() })
 }

@@ -46,19 +46,13 @@ impl Plan {
     /// The plan for `code`, of the image `elf`.
     pub fn new(code: &Code<'_>, elf: &Elf<'_>, kernel: KernelSupport) -> Self {
         let uses = Uses::of(code, elf);
-        let mut plan = Self {
-            steps: Vec::new(),
-            doubts: code.doubts().to_vec(),
-        };
+        let mut plan = Self { steps: Vec::new(), doubts: code.doubts().to_vec() };
         for instruction in code.instructions() {
             let Some(means) = Means::of(&instruction, kernel) else {
                 continue;
             };
-            let step = Step {
-                address: instruction.ip(),
-                bytes: bytes_of(code, &instruction),
-                means,
-            };
+            let step =
+                Step { address: instruction.ip(), bytes: bytes_of(code, &instruction), means };
             // What the virtual CPU does not know, it cannot execute either.
             let known = vcpu::decode(&step.bytes)
                 .is_ok_and(|decoded| usize::from(decoded.length) == step.bytes.len());
@@ -115,11 +109,7 @@ impl Plan {
 fn table_entry(rip: u64, instruction: &[u8]) -> Rewrite {
     let mut bytes = [0; MAX_INSTRUCTION];
     bytes[..instruction.len()].copy_from_slice(instruction);
-    Rewrite {
-        rip,
-        length: instruction.len() as u8,
-        bytes,
-    }
+    Rewrite { rip, length: instruction.len() as u8, bytes }
 }
 
 /// Another use of the step's bytes.
@@ -163,17 +153,12 @@ impl Plan {
             .map(|doubt| {
                 let text = code
                     .instruction_at(doubt.address)
-                    .map_or_else(String::new, |instruction| {
-                        super::inspect::text(&instruction)
-                    });
+                    .map_or_else(String::new, |instruction| super::inspect::text(&instruction));
                 let symbol = match code.layout().symbol_of(doubt.address) {
                     Some((symbol, offset)) => format!(" in {}+{offset:#x}", symbol.name),
                     None => String::new(),
                 };
-                format!(
-                    "`{text}` at {:#x}{symbol} ({})",
-                    doubt.address, doubt.reason
-                )
+                format!("`{text}` at {:#x}{symbol} ({})", doubt.address, doubt.reason)
             })
             .collect()
     }

@@ -70,9 +70,7 @@ pub fn version(elf: &Elf<'_>) -> Result<AbiVersion, Problem> {
         return Err(wrong_size);
     }
     // Target, version, two reserved words.
-    let words = note
-        .descriptor
-        .and_then(|bytes| <[U32; 4]>::read_from_prefix(bytes).ok());
+    let words = note.descriptor.and_then(|bytes| <[U32; 4]>::read_from_prefix(bytes).ok());
     let ([target, version, _, _], _) = words.ok_or(wrong_size)?;
     match (target.get(), version.get()) {
         (TARGET_HVT, 1) => Ok(AbiVersion::V1),

@@ -39,21 +39,14 @@ const _: () = assert!(size_of::<Entry>() == 104);
 
 impl Entry {
     fn name(&self) -> String {
-        let end = self
-            .name
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(NAME_SIZE);
+        let end = self.name.iter().position(|&byte| byte == 0).unwrap_or(NAME_SIZE);
         String::from_utf8_lossy(&self.name[..end]).into_owned()
     }
 
     fn attach(&mut self, kind: &DeviceKind) {
         self.properties = [0; 16];
         match kind {
-            DeviceKind::Block {
-                capacity,
-                block_size,
-            } => {
+            DeviceKind::Block { capacity, block_size } => {
                 self.properties[..8].copy_from_slice(&capacity.to_le_bytes());
                 self.properties[8..10].copy_from_slice(U16::new(*block_size).as_bytes());
             }
@@ -89,10 +82,7 @@ impl Manifest {
         if !(MINIMUM_NOTE..=MAXIMUM_NOTE).contains(&note.descriptor_size) {
             return Err(wrong_size);
         }
-        let bytes = note
-            .descriptor
-            .and_then(|bytes| bytes.get(PADDING..))
-            .ok_or(wrong_size)?;
+        let bytes = note.descriptor.and_then(|bytes| bytes.get(PADDING..)).ok_or(wrong_size)?;
         Self::parse(bytes)
     }
 
@@ -103,22 +93,14 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let size = bytes.len() as u64;
         let Ok(([version, count], rest)) = <[U32; 2]>::read_from_prefix(bytes) else {
-            return Err(Problem::ManifestSize {
-                size,
-                expected: HEADER_SIZE as u64,
-            });
+            return Err(Problem::ManifestSize { size, expected: HEADER_SIZE as u64 });
         };
         if version.get() != 1 {
-            return Err(Problem::ManifestVersion {
-                version: version.get(),
-            });
+            return Err(Problem::ManifestVersion { version: version.get() });
         }
         let count = count.get();
         if !(1..=MAXIMUM_ENTRIES).contains(&count) {
-            return Err(Problem::ManifestEntries {
-                entries: count,
-                maximum: MAXIMUM_ENTRIES,
-            });
+            return Err(Problem::ManifestEntries { entries: count, maximum: MAXIMUM_ENTRIES });
         }
         let expected = HEADER_SIZE as u64 + u64::from(count) * size_of::<Entry>() as u64;
         let entries = match <[Entry]>::ref_from_bytes(rest) {
@@ -145,9 +127,7 @@ impl Manifest {
             match self.entries.iter_mut().find(declared) {
                 Some(entry) => entry.attach(&device.kind),
                 None => {
-                    return Err(Problem::DeviceNotDeclared {
-                        device: device.name.clone(),
-                    });
+                    return Err(Problem::DeviceNotDeclared { device: device.name.clone() });
                 }
             }
         }
@@ -188,20 +168,13 @@ fn check_entries(entries: &[Entry]) -> Result<(), Problem> {
             return Err(Problem::ManifestAttached { entry: index });
         }
         if !matches!(entry.kind.get(), BLOCK | NET | RESERVED_FIRST) {
-            return Err(Problem::ManifestKind {
-                entry: index,
-                kind: entry.kind.get(),
-            });
+            return Err(Problem::ManifestKind { entry: index, kind: entry.kind.get() });
         }
     }
     Ok(())
 }
 
 fn describe(entry: &Entry) -> String {
-    let kind = if entry.kind.get() == BLOCK {
-        "BLOCK_BASIC"
-    } else {
-        "NET_BASIC"
-    };
+    let kind = if entry.kind.get() == BLOCK { "BLOCK_BASIC" } else { "NET_BASIC" };
     format!("'{}' ({kind})", entry.name())
 }

@@ -31,15 +31,9 @@ const MINIMUM_HEAP: u64 = MIB / 2;
 
 /// Memory for an image that names none. Never less than the image needs.
 pub fn default_memory(elf: &Elf<'_>) -> u64 {
-    let end = elf
-        .loads()
-        .map(|load| load.virtual_address.saturating_add(load.memory_size))
-        .max();
+    let end = elf.loads().map(|load| load.virtual_address.saturating_add(load.memory_size)).max();
     let needed = end.unwrap_or(0).saturating_add(MINIMUM_HEAP);
-    needed
-        .checked_next_multiple_of(MEMORY_UNIT)
-        .unwrap_or(u64::MAX)
-        .max(DEFAULT_MEMORY)
+    needed.checked_next_multiple_of(MEMORY_UNIT).unwrap_or(u64::MAX).max(DEFAULT_MEMORY)
 }
 
 /// Places the image `bytes`.
@@ -57,13 +51,7 @@ pub fn place(bytes: &[u8], options: &Options) -> Result<PlacedGuest, Problem> {
     let mut pages = GuestPages::new(memory);
     let image = segments::load(&elf, &mut pages)?;
     tables::build(&mut pages, version)?;
-    let tsc_hz = boot_info::write(
-        &mut pages,
-        version,
-        image.end,
-        &manifest,
-        &options.arguments,
-    )?;
+    let tsc_hz = boot_info::write(&mut pages, version, image.end, &manifest, &options.arguments)?;
 
     let mut read_only = vec![(Gpa::new(boot_info::BASE), Gpa::new(MINIMUM_BASE))];
     read_only.extend(image.read_only);
@@ -73,10 +61,7 @@ pub fn place(bytes: &[u8], options: &Options) -> Result<PlacedGuest, Problem> {
         memory_bytes: memory,
         loads: pages.into_loads(),
         read_only,
-        patches: vec![Patch {
-            gpa: tsc_hz,
-            kind: PatchKind::TscHz,
-        }],
+        patches: vec![Patch { gpa: tsc_hz, kind: PatchKind::TscHz }],
         rewrites: Vec::new(),
         start: start_state(elf.entry, memory),
         secondary: None,
@@ -93,11 +78,7 @@ fn check_memory(memory: u64, version: AbiVersion) -> Result<(), Problem> {
     if memory.is_multiple_of(MEMORY_UNIT) && (minimum..=maximum).contains(&memory) {
         Ok(())
     } else {
-        Err(Problem::MemorySize {
-            memory,
-            minimum,
-            maximum,
-        })
+        Err(Problem::MemorySize { memory, minimum, maximum })
     }
 }
 

@@ -25,10 +25,7 @@ pub fn load(elf: &Elf<'_>, pages: &mut GuestPages) -> Result<LoadedImage, Proble
     if elf.entry < MINIMUM_BASE || elf.entry >= pages.size() {
         return Err(Problem::EntryOutside { entry: elf.entry });
     }
-    let mut image = LoadedImage {
-        end: 0,
-        read_only: Vec::new(),
-    };
+    let mut image = LoadedImage { end: 0, read_only: Vec::new() };
     let mut previous: Option<&Segment<'_>> = None;
     for segment in elf.loads() {
         let (start, end) = place(segment, previous, image.end, pages.size())?;
@@ -51,16 +48,10 @@ fn place(
 ) -> Result<(u64, u64), Problem> {
     let (index, address, align) = (segment.index, segment.virtual_address, segment.align);
     if !align.is_power_of_two() {
-        return Err(Problem::SegmentAlignment {
-            segment: index,
-            align,
-        });
+        return Err(Problem::SegmentAlignment { segment: index, align });
     }
     if address >= 1 << 47 {
-        return Err(Problem::UpperHalf {
-            segment: index,
-            address,
-        });
+        return Err(Problem::UpperHalf { segment: index, address });
     }
     let start = address & !(align - 1);
     if start < MINIMUM_BASE {
@@ -73,11 +64,7 @@ fn place(
     if let Some(previous) = previous {
         if address < previous.virtual_address {
             let previous = previous.virtual_address;
-            return Err(Problem::SegmentsUnordered {
-                segment: index,
-                address,
-                previous,
-            });
+            return Err(Problem::SegmentsUnordered { segment: index, address, previous });
         }
         if start < previous_end {
             return Err(Problem::SegmentsOverlap {
@@ -90,27 +77,17 @@ fn place(
     let end = address
         .checked_add(segment.memory_size)
         .and_then(|end| end.checked_next_multiple_of(align));
-    let end = end
-        .filter(|&end| end <= memory)
-        .ok_or(Problem::SegmentOutsideMemory {
-            segment: index,
-            start: address,
-            end: address.saturating_add(segment.memory_size),
-            memory,
-        })?;
+    let end = end.filter(|&end| end <= memory).ok_or(Problem::SegmentOutsideMemory {
+        segment: index,
+        start: address,
+        end: address.saturating_add(segment.memory_size),
+        memory,
+    })?;
     if !start.is_multiple_of(PAGE_SIZE) || !end.is_multiple_of(PAGE_SIZE) {
-        return Err(Problem::SegmentNotPageAligned {
-            segment: index,
-            start,
-            end,
-        });
+        return Err(Problem::SegmentNotPageAligned { segment: index, start, end });
     }
     if segment.writable_and_executable() {
-        return Err(Problem::WritableAndExecutable {
-            segment: index,
-            start,
-            end,
-        });
+        return Err(Problem::WritableAndExecutable { segment: index, start, end });
     }
     Ok((start, end))
 }

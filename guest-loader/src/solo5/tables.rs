@@ -60,21 +60,11 @@ pub fn build(pages: &mut GuestPages, version: AbiVersion) -> Result<(), Problem>
     entry(pages, LEVEL_2, 0, level_1, TABLE)?;
     for number in boot_info::BASE / PAGE_SIZE..ENTRIES {
         let address = number * PAGE_SIZE;
-        let rights = if address < MINIMUM_BASE {
-            Gpte::PRESENT
-        } else {
-            TABLE
-        };
+        let rights = if address < MINIMUM_BASE { Gpte::PRESENT } else { TABLE };
         entry(pages, level_1, number, address, rights)?;
     }
     for number in 1..memory / MEMORY_UNIT {
-        entry(
-            pages,
-            LEVEL_2,
-            number,
-            number * MEMORY_UNIT,
-            TABLE | Gpte::PAGE_SIZE,
-        )?;
+        entry(pages, LEVEL_2, number, number * MEMORY_UNIT, TABLE | Gpte::PAGE_SIZE)?;
     }
     Ok(())
 }

@@ -42,11 +42,7 @@ impl BuildError {
         action: &'static str,
         path: &'a Path,
     ) -> impl FnOnce(io::Error) -> Self + use<'a> {
-        move |source| Self::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_owned(), source }
     }
 }
 
@@ -60,11 +56,7 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownTest(name) => {
-                write!(
-                    f,
-                    "there is no Solo5 test {name:?}; there are {}",
-                    TESTS.join(", ")
-                )
+                write!(f, "there is no Solo5 test {name:?}; there are {}", TESTS.join(", "))
             }
             Self::Sources(error) => error.fmt(f),
             Self::MissingTool(tool) => write!(
@@ -72,20 +64,11 @@ impl fmt::Display for BuildError {
                 "building Solo5's tests needs {} ({}), which is not installed: `apt-get install {}` (Debian) brings it",
                 tool.name, tool.why, tool.debian_package
             ),
-            Self::Io {
-                action,
-                path,
-                source,
-            } => write!(f, "cannot {action} {}: {source}", path.display()),
-            Self::ToolFailed {
-                step,
-                command,
-                output,
-            } => {
-                write!(
-                    f,
-                    "Solo5 build, {step}: this command failed:\n  {command}\n{output}"
-                )
+            Self::Io { action, path, source } => {
+                write!(f, "cannot {action} {}: {source}", path.display())
+            }
+            Self::ToolFailed { step, command, output } => {
+                write!(f, "Solo5 build, {step}: this command failed:\n  {command}\n{output}")
             }
         }
     }

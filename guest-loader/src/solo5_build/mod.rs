@@ -46,28 +46,13 @@ const RECIPE_VERSION: u32 = 1;
 const HASH_DIGITS: usize = 16;
 
 const TOOLS: [Tool; 3] = [
-    Tool {
-        name: "gcc",
-        why: "compiles Solo5's bindings and tests",
-        debian_package: "gcc",
-    },
-    Tool {
-        name: "ld",
-        why: "links Solo5's bindings and tests",
-        debian_package: "binutils",
-    },
-    Tool {
-        name: "objcopy",
-        why: "hides the bindings' inner symbols",
-        debian_package: "binutils",
-    },
+    Tool { name: "gcc", why: "compiles Solo5's bindings and tests", debian_package: "gcc" },
+    Tool { name: "ld", why: "links Solo5's bindings and tests", debian_package: "binutils" },
+    Tool { name: "objcopy", why: "hides the bindings' inner symbols", debian_package: "binutils" },
 ];
 /// The manifest tool runs on the host and includes libc's headers.
-const LIBC_HEADERS: Tool = Tool {
-    name: "stdio.h",
-    why: "compiles Solo5's manifest tool",
-    debian_package: "libc6-dev",
-};
+const LIBC_HEADERS: Tool =
+    Tool { name: "stdio.h", why: "compiles Solo5's manifest tool", debian_package: "libc6-dev" };
 
 /// A built unikernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,15 +79,10 @@ pub fn build_tests(
     let package = kernel_build::package(repo_root, PACKAGE)?;
     let target = out_dir.join(key(&package, &[])?);
     let solo5 = package.dir.join("solo5");
-    build_once(out_dir, &target, |scratch| {
-        recipe::run(&solo5, scratch, progress)
-    })?;
+    build_once(out_dir, &target, |scratch| recipe::run(&solo5, scratch, progress))?;
     Ok(TESTS
         .iter()
-        .map(|&name| Test {
-            name,
-            path: target.join(recipe::file_name(name)),
-        })
+        .map(|&name| Test { name, path: target.join(recipe::file_name(name)) })
         .collect())
 }
 
@@ -121,9 +101,7 @@ pub fn build_test(
     }
     let tests = build_tests(repo_root, out_dir, progress)?;
     let found = tests.into_iter().find(|test| test.name == name);
-    found
-        .map(|test| test.path)
-        .ok_or_else(|| BuildError::UnknownTest(name.to_owned()))
+    found.map(|test| test.path).ok_or_else(|| BuildError::UnknownTest(name.to_owned()))
 }
 
 /// Builds the unikernel of `directory`, which holds `manifest.json` and a C file
@@ -155,10 +133,8 @@ pub fn build_program(
 
 /// Lists what is missing on this machine; empty if the tests can be built.
 pub fn missing_tools() -> Vec<Tool> {
-    let mut missing: Vec<_> = TOOLS
-        .into_iter()
-        .filter(|tool| !recipe::answers(tool.name))
-        .collect();
+    let mut missing: Vec<_> =
+        TOOLS.into_iter().filter(|tool| !recipe::answers(tool.name)).collect();
     if missing.is_empty() && !recipe::has_libc_headers() {
         missing.push(LIBC_HEADERS);
     }
@@ -206,10 +182,6 @@ fn key(package: &Package, sources: &[&Path]) -> Result<String, BuildError> {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
     }
-    let hex: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(hex[..HASH_DIGITS].to_owned())
 }

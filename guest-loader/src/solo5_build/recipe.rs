@@ -59,12 +59,7 @@ const BINDINGS_FLAGS: [&str; 8] = [
 ];
 
 /// Symbols that applications may use; the rest of the bindings becomes local.
-const PUBLIC_SYMBOLS: [&str; 4] = [
-    "solo5_*",
-    "_start*",
-    "__stack_chk_guard",
-    "__stack_chk_fail",
-];
+const PUBLIC_SYMBOLS: [&str; 4] = ["solo5_*", "_start*", "__stack_chk_guard", "__stack_chk_fail"];
 
 /// Lines of a failed command's error output that are worth showing.
 const LAST_WORDS: usize = 30;
@@ -142,28 +137,17 @@ impl<'a> Build<'a> {
         let version = objects.join("version.h");
         let text = format!("#define SOLO5_VERSION \"{VERSION}\"\n");
         fs::write(&version, text).map_err(BuildError::io("write", &version))?;
-        let headers = output(
-            "finding headers",
-            Command::new("gcc").arg("-print-file-name=include"),
-        )?;
+        let headers =
+            output("finding headers", Command::new("gcc").arg("-print-file-name=include"))?;
         let compiler_headers = PathBuf::from(String::from_utf8_lossy(&headers).trim());
-        Ok(Self {
-            solo5,
-            out,
-            objects,
-            compiler_headers,
-        })
+        Ok(Self { solo5, out, objects, compiler_headers })
     }
 
     fn compile(&self, source: &Path, object: &Path, more: &[&str]) -> Result<(), BuildError> {
         let mut command = Command::new("gcc");
         command.args(GUEST_FLAGS).args(more);
         command.arg("-isystem").arg(&self.compiler_headers);
-        command
-            .arg("-I")
-            .arg(self.solo5.join("include"))
-            .arg("-I")
-            .arg(&self.objects);
+        command.arg("-I").arg(self.solo5.join("include")).arg("-I").arg(&self.objects);
         // Messages and debug information name files as the Solo5 tree does.
         command.arg(format!("-ffile-prefix-map={}/=", self.solo5.display()));
         command.arg("-c").arg(source).arg("-o").arg(object);
@@ -177,15 +161,8 @@ impl<'a> Build<'a> {
     fn bindings(&self) -> Result<(), BuildError> {
         let mut objects = Vec::new();
         for source in BINDINGS {
-            let object = self
-                .objects
-                .join(source.replace('/', "_"))
-                .with_extension("o");
-            let assembly = if source.ends_with(".S") {
-                &["-DASM_FILE"][..]
-            } else {
-                &[]
-            };
+            let object = self.objects.join(source.replace('/', "_")).with_extension("o");
+            let assembly = if source.ends_with(".S") { &["-DASM_FILE"][..] } else { &[] };
             let flags = [&BINDINGS_FLAGS[..], assembly].concat();
             self.compile(&self.solo5.join("bindings").join(source), &object, &flags)?;
             objects.push(object);
@@ -193,11 +170,7 @@ impl<'a> Build<'a> {
         let joined = self.bindings_object();
         output(
             "joining bindings",
-            Command::new("ld")
-                .arg("-r")
-                .args(&objects)
-                .arg("-o")
-                .arg(&joined),
+            Command::new("ld").arg("-r").args(&objects).arg("-o").arg(&joined),
         )?;
         let mut localise = Command::new("objcopy");
         localise.arg("-w");
@@ -218,10 +191,7 @@ impl<'a> Build<'a> {
             .arg(self.solo5.join("include"))
             .arg("-I")
             .arg(&self.objects);
-        command
-            .arg(self.solo5.join("elftool/elftool.c"))
-            .arg("-o")
-            .arg(self.manifest_tool_path());
+        command.arg(self.solo5.join("elftool/elftool.c")).arg("-o").arg(self.manifest_tool_path());
         output("compiling the manifest tool", &mut command).map(drop)
     }
 
@@ -229,11 +199,8 @@ impl<'a> Build<'a> {
     fn program(&self, file: &str, manifest: &Path, source: &Path) -> Result<(), BuildError> {
         let name = file.trim_start_matches("test_").trim_end_matches(".hvt");
         let object = |part: &str| self.objects.join(format!("{name}_{part}"));
-        let (manifest_c, manifest_o, program_o) = (
-            object("manifest.c"),
-            object("manifest.o"),
-            object("program.o"),
-        );
+        let (manifest_c, manifest_o, program_o) =
+            (object("manifest.c"), object("manifest.o"), object("program.o"));
 
         let mut generate = Command::new(self.manifest_tool_path());
         generate.arg("gen-manifest").arg(manifest).arg(&manifest_c);
@@ -242,20 +209,12 @@ impl<'a> Build<'a> {
         self.compile(source, &program_o, &[])?;
 
         let mut link = Command::new("gcc");
-        link.args([
-            "-nostdlib",
-            "-static",
-            "-no-pie",
-            "-z",
-            "max-page-size=0x1000",
-        ]);
+        link.args(["-nostdlib", "-static", "-no-pie", "-z", "max-page-size=0x1000"]);
         // The bindings' assembly has no .note.GNU-stack section, which newer
         // linkers remark on; hvt has no notion of an executable stack.
         link.args(["-Wl,--build-id=none", "-Wl,-z,noexecstack", "-T"]);
         link.arg(self.solo5.join("bindings/solo5_hvt.lds"));
-        link.arg(self.bindings_object())
-            .arg(&program_o)
-            .arg(&manifest_o);
+        link.arg(self.bindings_object()).arg(&program_o).arg(&manifest_o);
         link.arg("-o").arg(self.out.join(file));
         output(&format!("linking {file}"), &mut link).map(drop)
     }

@@ -15,11 +15,7 @@ fn try_both(bytes: &[u8]) {
         (Platform::Pc64, true),
     ];
     for (platform, rewrite) in ways {
-        let options = Options {
-            memory_bytes: Some(4 * MIB),
-            rewrite,
-            ..Options::default()
-        };
+        let options = Options { memory_bytes: Some(4 * MIB), rewrite, ..Options::default() };
         if let Ok(guest) = place(&Image { name: "x", bytes }, platform, &options) {
             assert_eq!(guest.violation(), None);
         }

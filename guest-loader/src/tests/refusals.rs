@@ -23,23 +23,12 @@ fn solo5_case(elf: &ElfWriter, message: &'static str) -> Case {
 }
 
 fn bytes_case(bytes: Vec<u8>, message: &'static str) -> Case {
-    let options = Options {
-        memory_bytes: Some(4 * MIB),
-        ..Options::default()
-    };
-    Case {
-        platform: Platform::Solo5Hvt,
-        bytes,
-        options,
-        message,
-    }
+    let options = Options { memory_bytes: Some(4 * MIB), ..Options::default() };
+    Case { platform: Platform::Solo5Hvt, bytes, options, message }
 }
 
 fn pc64_case(elf: &ElfWriter, message: &'static str) -> Case {
-    Case {
-        platform: Platform::Pc64,
-        ..solo5_case(elf, message)
-    }
+    Case { platform: Platform::Pc64, ..solo5_case(elf, message) }
 }
 
 fn patched(offset: usize, bytes: &[u8], message: &'static str) -> Case {
@@ -49,19 +38,17 @@ fn patched(offset: usize, bytes: &[u8], message: &'static str) -> Case {
 }
 
 fn options_case(options: Options, message: &'static str) -> Case {
-    Case {
-        options,
-        ..solo5_case(&solo5(1, &[]), message)
-    }
+    Case { options, ..solo5_case(&solo5(1, &[]), message) }
 }
 
 /// An otherwise good image with this `ABI1` descriptor.
 fn with_abi(descriptor: &[u8], message: &'static str) -> Case {
     let entries = [entry(b"", RESERVED)];
-    let elf = ElfWriter::new(0x10_0000)
-        .code(0x10_0000)
-        .note(b"Solo5", ABI1, descriptor)
-        .note(b"Solo5", MFT1, &manifest(1, 1, &entries));
+    let elf = ElfWriter::new(0x10_0000).code(0x10_0000).note(b"Solo5", ABI1, descriptor).note(
+        b"Solo5",
+        MFT1,
+        &manifest(1, 1, &entries),
+    );
     solo5_case(&elf, message)
 }
 
@@ -92,17 +79,10 @@ fn headers() -> Vec<Case> {
         patched(52, &[63], "ELF64 has 64 and 56"),
         patched(54, &[32], "ELF64 has 64 and 56"),
         patched(56, &[0], "no loadable segment"),
-        patched(
-            56,
-            &[0xff, 0xff],
-            "65535 program headers at offset 0x40 do not fit",
-        ),
+        patched(56, &[0xff, 0xff], "65535 program headers at offset 0x40 do not fit"),
         patched(32, &[0xff; 8], "at offset 0xffffffffffffffff do not fit"),
         bytes_case(good[..last].to_vec(), "the file ends at"),
-        solo5_case(
-            &ElfWriter::new(0).note(b"Solo5", ABI1, &abi(1, 1)),
-            "no loadable segment",
-        ),
+        solo5_case(&ElfWriter::new(0).note(b"Solo5", ABI1, &abi(1, 1)), "no loadable segment"),
     ]
 }
 
@@ -121,14 +101,8 @@ fn segments() -> Vec<Case> {
             |s| s.memory_size = 8,
             "segment 3 has 0x10 bytes in the file and only 0x8 in memory",
         ),
-        second(
-            |s| s.memory_size = u64::MAX,
-            "passes the end of all addresses",
-        ),
-        second(
-            |s| s.file_size = u64::MAX,
-            "the file is truncated: segment 3",
-        ),
+        second(|s| s.memory_size = u64::MAX, "passes the end of all addresses"),
+        second(|s| s.file_size = u64::MAX, "the file is truncated: segment 3"),
         second(|s| s.align = 3, "alignment 0x3"),
         second(|s| s.align = 0, "alignment 0x0"),
         second(
@@ -137,45 +111,17 @@ fn segments() -> Vec<Case> {
         ),
         second(|s| s.address = 0xf_f000, "lies below 0x100000"),
         second(|s| s.align = 1 << 21, "lies below 0x100000"),
-        second(
-            |s| s.address = 0x10_0800,
-            "segments 2 and 3 overlap at 0x100000",
-        ),
-        second(
-            |s| s.address = 0xffff_8000_0000_0000,
-            "outside the lower canonical half",
-        ),
+        second(|s| s.address = 0x10_0800, "segments 2 and 3 overlap at 0x100000"),
+        second(|s| s.address = 0xffff_8000_0000_0000, "outside the lower canonical half"),
         second(|s| s.flags = 7, "both writable and executable"),
-        second(
-            |s| s.address = 4 << 20,
-            "the guest is larger than its memory: segment 3",
-        ),
-        second(
-            |s| s.memory_size = 4 << 20,
-            "memory ends at 0x400000 (4 MiB)",
-        ),
+        second(|s| s.address = 4 << 20, "the guest is larger than its memory: segment 3"),
+        second(|s| s.memory_size = 4 << 20, "memory ends at 0x400000 (4 MiB)"),
         solo5_case(
-            &ElfWriter {
-                entry: 0x10_2000,
-                ..solo5(1, &[])
-            }
-            .data(0x10_0000, 0x1000),
+            &ElfWriter { entry: 0x10_2000, ..solo5(1, &[]) }.data(0x10_0000, 0x1000),
             "follows one at 0x101000",
         ),
-        solo5_case(
-            &ElfWriter {
-                entry: 0xf_ffff,
-                ..solo5(1, &[])
-            },
-            "the entry point 0xfffff",
-        ),
-        solo5_case(
-            &ElfWriter {
-                entry: 4 << 20,
-                ..solo5(1, &[])
-            },
-            "the entry point 0x400000",
-        ),
+        solo5_case(&ElfWriter { entry: 0xf_ffff, ..solo5(1, &[]) }, "the entry point 0xfffff"),
+        solo5_case(&ElfWriter { entry: 4 << 20, ..solo5(1, &[]) }, "the entry point 0x400000"),
     ]
 }
 
@@ -188,60 +134,31 @@ fn notes() -> Vec<Case> {
     let truncated = &note(b"Solo5", ABI1, &abi(1, 1))[..24];
     vec![
         solo5_case(&pc64(), "No Solo5 ABI information found in executable"),
-        with_abi(
-            &abi(2, 1),
-            "not for the solo5-hvt target, but for target 2 (spt)",
-        ),
+        with_abi(&abi(2, 1), "not for the solo5-hvt target, but for target 2 (spt)"),
         with_abi(&abi(1, 3), "unsupported ABI version 3"),
-        with_abi(
-            &[0; 12],
-            "ABI1 note does not fall within valid size: 12 bytes",
-        ),
-        with_abi(
-            &[0; 36],
-            "ABI1 note does not fall within valid size: 36 bytes",
-        ),
+        with_abi(&[0; 12], "ABI1 note does not fall within valid size: 12 bytes"),
+        with_abi(&[0; 36], "ABI1 note does not fall within valid size: 36 bytes"),
+        solo5_case(&pc64().raw_note(truncated), "ABI1 note does not fall within valid size"),
         solo5_case(
-            &pc64().raw_note(truncated),
-            "ABI1 note does not fall within valid size",
-        ),
-        solo5_case(
-            &ElfWriter::new(0x10_0000)
-                .code(0x10_0000)
-                .note(b"Solo5", ABI1, &abi(1, 1)),
+            &ElfWriter::new(0x10_0000).code(0x10_0000).note(b"Solo5", ABI1, &abi(1, 1)),
             "No Solo5 manifest found in executable",
         ),
         with_manifest(&[0], "MFT1 note does not fall within valid size: 1 bytes"),
-        with_manifest(
-            &[0; 7000],
-            "MFT1 note does not fall within valid size: 7000 bytes",
-        ),
-        with_manifest(
-            &manifest(2, 1, &[reserved]),
-            "manifest is invalid: version 2",
-        ),
+        with_manifest(&[0; 7000], "MFT1 note does not fall within valid size: 7000 bytes"),
+        with_manifest(&manifest(2, 1, &[reserved]), "manifest is invalid: version 2"),
         with_manifest(&manifest(1, 0, &[]), "0 entries"),
         with_manifest(&manifest(1, 65, &[]), "65 entries, 1 to 64"),
         with_manifest(
             &manifest(1, 2, &[reserved]),
             "it has 112 bytes, its number of entries takes 216",
         ),
-        with_manifest(
-            &manifest(1, 1, &[entry(b"disk", 1)]),
-            "entry 0 is of type 0x1",
-        ),
+        with_manifest(&manifest(1, 1, &[entry(b"disk", 1)]), "entry 0 is of type 0x1"),
         with_manifest(
             &manifest(1, 1, &[entry(b"x", RESERVED)]),
             "entry 0 is of type 0x40000000 or has a name",
         ),
-        with_manifest(
-            &manifest(1, 2, &[reserved, unterminated]),
-            "the name of entry 1 has no end",
-        ),
-        with_manifest(
-            &manifest(1, 2, &[reserved, attached]),
-            "entry 1 claims to be attached",
-        ),
+        with_manifest(&manifest(1, 2, &[reserved, unterminated]), "the name of entry 1 has no end"),
+        with_manifest(&manifest(1, 2, &[reserved, attached]), "entry 1 claims to be attached"),
         with_manifest(
             &manifest(1, 2, &[reserved, entry(b"gpu", 9)]),
             "entry 1 is of unknown type 0x9",
@@ -251,82 +168,40 @@ fn notes() -> Vec<Case> {
 }
 
 fn options() -> Vec<Case> {
-    let memory = |bytes| Options {
-        memory_bytes: Some(bytes),
-        ..Options::default()
-    };
+    let memory = |bytes| Options { memory_bytes: Some(bytes), ..Options::default() };
     let device = Device {
         name: "disk".to_owned(),
-        kind: DeviceKind::Block {
-            capacity: MIB,
-            block_size: 512,
-        },
+        kind: DeviceKind::Block { capacity: MIB, block_size: 512 },
     };
-    let devices = Options {
-        devices: vec![device],
-        ..Options::default()
-    };
-    let arguments = |argument: String| Options {
-        arguments: vec![argument],
-        ..Options::default()
-    };
+    let devices = Options { devices: vec![device], ..Options::default() };
+    let arguments = |argument: String| Options { arguments: vec![argument], ..Options::default() };
     let version_2 = solo5(2, &[]);
     vec![
         options_case(memory(3 * MIB), "guest memory of 3 MiB is not possible"),
         options_case(memory(0), "2 MiB to 1024 MiB"),
         options_case(memory(1026 * MIB), "2 MiB to 1024 MiB"),
-        Case {
-            options: memory(4098 * MIB),
-            ..solo5_case(&version_2, "2 MiB to 4096 MiB")
-        },
-        options_case(
-            arguments("x".repeat(8192)),
-            "8192 bytes when joined; the guest takes 8191",
-        ),
+        Case { options: memory(4098 * MIB), ..solo5_case(&version_2, "2 MiB to 4096 MiB") },
+        options_case(arguments("x".repeat(8192)), "8192 bytes when joined; the guest takes 8191"),
         options_case(arguments("a\0b".to_owned()), "argument 0 contains a NUL"),
         options_case(devices.clone(), "Resource not declared in manifest: 'disk'"),
-        Case {
-            options: devices,
-            ..pc64_case(&pc64(), "no devices of the Solo5 kind")
-        },
-        Case {
-            options: memory(5 * MIB),
-            ..pc64_case(&pc64(), "2 MiB to 2048 MiB")
-        },
-        Case {
-            options: arguments("x".repeat(2048)),
-            ..pc64_case(&pc64(), "the guest takes 2047")
-        },
+        Case { options: devices, ..pc64_case(&pc64(), "no devices of the Solo5 kind") },
+        Case { options: memory(5 * MIB), ..pc64_case(&pc64(), "2 MiB to 2048 MiB") },
+        Case { options: arguments("x".repeat(2048)), ..pc64_case(&pc64(), "the guest takes 2047") },
     ]
 }
 
 fn kernels() -> Vec<Case> {
     let kernel = ElfWriter::new(0x20_0000).code(0x20_0000);
     vec![
-        pc64_case(
-            &kernel.clone().code(0xffff_ffff_8000_0000),
-            "outside the lower canonical half",
-        ),
-        pc64_case(
-            &kernel.clone().code(0x7fff_ffff_f001),
-            "outside the lower canonical half",
-        ),
+        pc64_case(&kernel.clone().code(0xffff_ffff_8000_0000), "outside the lower canonical half"),
+        pc64_case(&kernel.clone().code(0x7fff_ffff_f001), "outside the lower canonical half"),
         pc64_case(&kernel.clone().code(0xf_f000), "lies below 0x100000"),
-        pc64_case(
-            &kernel.clone().code(0x20_0fff),
-            "segments 0 and 1 overlap at 0x200fff",
-        ),
+        pc64_case(&kernel.clone().code(0x20_0fff), "segments 0 and 1 overlap at 0x200fff"),
         pc64_case(
             &kernel.clone().data(0x30_0000, 0x10_0000),
             "ends at 0x400000, memory ends at 0x3e0000",
         ),
-        pc64_case(
-            &ElfWriter {
-                entry: 0x20_1000,
-                ..kernel
-            },
-            "the entry point 0x201000",
-        ),
+        pc64_case(&ElfWriter { entry: 0x20_1000, ..kernel }, "the entry point 0x201000"),
     ]
 }
 
@@ -362,50 +237,22 @@ fn rewrites() -> Vec<Case> {
 /// The variants of [`Problem`], from its source.
 fn variants() -> BTreeSet<String> {
     let source = include_str!("../problem.rs");
-    let body = source
-        .split("pub enum Problem {")
-        .nth(1)
-        .unwrap()
-        .split("\n}")
-        .next()
-        .unwrap();
-    let lines = body
-        .lines()
-        .filter(|line| line.starts_with("    ") && !line.starts_with("     "));
+    let body = source.split("pub enum Problem {").nth(1).unwrap().split("\n}").next().unwrap();
+    let lines = body.lines().filter(|line| line.starts_with("    ") && !line.starts_with("     "));
     let name = |line: &str| line.trim().split([' ', ',']).next().unwrap().to_owned();
-    lines
-        .map(name)
-        .filter(|name| name.starts_with(char::is_uppercase))
-        .collect()
+    lines.map(name).filter(|name| name.starts_with(char::is_uppercase)).collect()
 }
 
 #[test]
 fn every_problem_is_found_and_told() {
     let mut seen = BTreeSet::new();
-    let cases = [
-        headers(),
-        segments(),
-        notes(),
-        options(),
-        kernels(),
-        rewrites(),
-    ];
+    let cases = [headers(), segments(), notes(), options(), kernels(), rewrites()];
     for case in cases.into_iter().flatten() {
-        let image = Image {
-            name: "apps/bad",
-            bytes: &case.bytes,
-        };
+        let image = Image { name: "apps/bad", bytes: &case.bytes };
         let refusal = place(&image, case.platform, &case.options).expect_err(case.message);
         let text = refusal.to_string();
-        assert!(
-            text.starts_with("apps/bad: ") && text.contains("\n  fix: "),
-            "{text}"
-        );
-        assert!(
-            text.contains(case.message),
-            "expected {:?} in: {text}",
-            case.message
-        );
+        assert!(text.starts_with("apps/bad: ") && text.contains("\n  fix: "), "{text}");
+        assert!(text.contains(case.message), "expected {:?} in: {text}", case.message);
         let name = format!("{:?}", refusal.problem);
         seen.insert(name.split([' ', '{']).next().unwrap().to_owned());
     }
@@ -420,13 +267,6 @@ fn every_problem_is_found_and_told() {
 
 #[test]
 fn outside_memory_says_where() {
-    let problem = Problem::OutsideMemory {
-        start: 0x1000,
-        end: 0x2000,
-        memory: MIB,
-    };
-    assert_eq!(
-        problem.to_string(),
-        "0x1000-0x2000 does not fit into the guest's memory of 1 MiB"
-    );
+    let problem = Problem::OutsideMemory { start: 0x1000, end: 0x2000, memory: MIB };
+    assert_eq!(problem.to_string(), "0x1000-0x2000 does not fit into the guest's memory of 1 MiB");
 }

@@ -38,10 +38,7 @@ fn doubts(elf: &ElfWriter) -> Vec<String> {
 }
 
 fn inspected(elf: &ElfWriter) -> Inspection {
-    let image = Image {
-        name: "kernel",
-        bytes: &elf.bytes(),
-    };
+    let image = Image { name: "kernel", bytes: &elf.bytes() };
     inspect(&image, KernelSupport::ExactSyscall).unwrap()
 }
 
@@ -52,14 +49,9 @@ fn traps_take_the_place_and_the_length_of_what_they_stand_for() {
     let elf = function(&code);
     assert_eq!(code_of(&elf), [0xcd, 0x9e, 0xcd, 0x9e, 0xcc, 0xf4, 0xcc]);
     let Rewritten { table, changed, .. } = rewritten(&elf);
-    let entries: Vec<_> = table
-        .iter()
-        .map(|entry| (entry.rip - BASE, entry.instruction().unwrap()))
-        .collect();
-    assert_eq!(
-        entries,
-        [(0, &code[..2]), (2, &code[2..5]), (5, &code[5..7])]
-    );
+    let entries: Vec<_> =
+        table.iter().map(|entry| (entry.rip - BASE, entry.instruction().unwrap())).collect();
+    assert_eq!(entries, [(0, &code[..2]), (2, &code[2..5]), (5, &code[5..7])]);
     assert_eq!(changed, 3);
 }
 
@@ -69,11 +61,7 @@ fn what_traps_and_needs_no_more_than_a_fault_brings_is_only_known() {
     let code = [0xfa, 0xee, 0x0f, 0x01, 0xf8, 0xcd, 0x80, 0xfb, 0xc3];
     let elf = function(&code);
     assert_eq!(code_of(&elf), code);
-    let addresses: Vec<_> = rewritten(&elf)
-        .table
-        .iter()
-        .map(|entry| entry.rip - BASE)
-        .collect();
+    let addresses: Vec<_> = rewritten(&elf).table.iter().map(|entry| entry.rip - BASE).collect();
     assert_eq!(addresses, [0, 1, 2, 5, 7]);
 }
 
@@ -99,9 +87,7 @@ fn code_behind_an_indirect_jump_counts_by_its_function() {
     // jmp rax; mov ds, ax; ret
     let code = [0xff, 0xe0, 0x8e, 0xd8, 0xc3];
     assert_eq!(code_of(&function(&code))[2..4], [0xcd, 0x9e]);
-    let [doubt] = &doubts(&image(&code))[..] else {
-        panic!("one place is in doubt")
-    };
+    let [doubt] = &doubts(&image(&code))[..] else { panic!("one place is in doubt") };
     assert_eq!(
         doubt,
         "`mov ds, ax` at 0x200002 (nothing leads here, and no function symbol covers it)"
@@ -138,9 +124,7 @@ fn labels_count_if_only_instructions_follow() {
 fn data_before_a_label_does_not_spoil_its_code() {
     // ret; data that decodes as a jump into: mov ds, ax; ret; then a byte that is none
     let data = [0xc3, 0x74, 0x01, 0x8e, 0xd8, 0xc3, 0x06];
-    let elf = image(&data)
-        .symbol(LABEL, BASE + 1, 0)
-        .symbol(LABEL, BASE + 3, 0);
+    let elf = image(&data).symbol(LABEL, BASE + 1, 0).symbol(LABEL, BASE + 3, 0);
     assert_eq!(code_of(&elf)[3..5], [0xcd, 0x9e]);
 }
 
@@ -155,13 +139,8 @@ fn objects_are_data() {
 fn bytes_with_a_second_use_are_refused() {
     // mov al, [rip-1], which reads the second byte of the next; mov ds, ax; ret
     let read = [0x8a, 0x05, 0x01, 0, 0, 0, 0x8e, 0xd8, 0xc3];
-    let [doubt] = &doubts(&function(&read))[..] else {
-        panic!("one place is in doubt")
-    };
-    assert!(
-        doubt.contains("the instruction at 0x200000 uses it as data"),
-        "{doubt}"
-    );
+    let [doubt] = &doubts(&function(&read))[..] else { panic!("one place is in doubt") };
+    assert!(doubt.contains("the instruction at 0x200000 uses it as data"), "{doubt}");
 
     // lea rax, [rip+1], the second byte of the next; mov ds, ax; ret
     let taken = [0x48, 0x8d, 0x05, 0x01, 0, 0, 0, 0x8e, 0xd8, 0xc3];
@@ -189,17 +168,13 @@ fn a_branch_into_an_instruction_is_refused() {
 #[test]
 fn bytes_of_the_file_that_are_loaded_twice_are_refused() {
     let code = [0x8e, 0xd8, 0xc3];
-    let mut bytes = function(&code)
-        .load(5, BASE + 0x1000, &[0xc3; 3], 3)
-        .bytes();
+    let mut bytes = function(&code).load(5, BASE + 0x1000, &[0xc3; 3], 3).bytes();
     // Both segments take the first one's content; sections are behind, unchanged.
     let headers = (64 + 8..64 + 16, 64 + 56 + 8..64 + 56 + 16);
     let first: Vec<u8> = bytes[headers.0].to_vec();
     bytes[headers.1].copy_from_slice(&first);
     let refused = rewrite(&bytes, Platform::Pc64, KernelSupport::ExactSyscall);
-    let Err(Problem::CodeOrData { places }) = refused else {
-        panic!("{refused:?}")
-    };
+    let Err(Problem::CodeOrData { places }) = refused else { panic!("{refused:?}") };
     assert!(places[0].contains("loaded at two addresses"), "{places:?}");
 }
 
@@ -219,26 +194,16 @@ fn code_that_runs_at_its_physical_address_is_known_there_too() {
     let elf = function(&[0x8e, 0xd8, 0xc3]).with(|segment| segment.physical = 0x30_0000);
     let mut elf = elf;
     elf.entry = 0x30_0000;
-    let addresses: Vec<_> = rewritten(&elf)
-        .table
-        .iter()
-        .map(|entry| entry.rip)
-        .collect();
+    let addresses: Vec<_> = rewritten(&elf).table.iter().map(|entry| entry.rip).collect();
     assert_eq!(addresses, [BASE, 0x30_0000]);
 }
 
 #[test]
 fn placing_brings_the_side_table_along() {
     let elf = function(&[0x8e, 0xd8, 0xc3]);
-    let image = Image {
-        name: "kernel",
-        bytes: &elf.bytes(),
-    };
+    let image = Image { name: "kernel", bytes: &elf.bytes() };
     let placed = |rewrite| {
-        let options = Options {
-            rewrite,
-            ..Options::default()
-        };
+        let options = Options { rewrite, ..Options::default() };
         let guest = place(&image, Platform::Pc64, &options).unwrap();
         assert_eq!(guest.violation(), None);
         let load = guest.loads.iter().find(|load| load.gpa.get() == BASE);
@@ -251,9 +216,7 @@ fn placing_brings_the_side_table_along() {
 #[test]
 fn inspection_tells_every_fate() {
     // cli; mov cr3, rax; rdtsc; xgetbv; int1; ret; then a doubt
-    let code = [
-        0xfa, 0x0f, 0x22, 0xd8, 0x0f, 0x31, 0x0f, 0x01, 0xd0, 0xf1, 0xc3, 0x8e, 0xd8,
-    ];
+    let code = [0xfa, 0x0f, 0x22, 0xd8, 0x0f, 0x31, 0x0f, 0x01, 0xd0, 0xf1, 0xc3, 0x8e, 0xd8];
     let inspection = inspected(&image(&code).symbol(FUNCTION, BASE, 11));
     let told: Vec<_> = inspection
         .findings
@@ -266,37 +229,23 @@ fn inspection_tells_every_fate() {
         [
             ("cli", "traps, #GP, known by address".to_owned()),
             ("mov cr3, rax", "rewritten to int 0x9e".to_owned()),
-            (
-                "rdtsc",
-                "runs natively: the machine's time-stamp counter".to_owned()
-            ),
+            ("rdtsc", "runs natively: the machine's time-stamp counter".to_owned()),
             ("xgetbv", "raises #UD".to_owned()),
             ("int1", "raises its exception".to_owned()),
             ("mov ds, ax", doubt.to_owned()),
         ]
     );
     assert!(inspection.in_doubt());
-    assert_eq!(
-        inspection.findings[1].fate,
-        Fate::Rewritten(Means::Interrupt)
-    );
+    assert_eq!(inspection.findings[1].fate, Fate::Rewritten(Means::Interrupt));
     assert_eq!(inspection.findings[1].symbol, Some(("a".to_owned(), 1)));
 }
 
 #[test]
 fn a_refusal_lists_places_and_says_what_to_do() {
     let code = [&[0xc3][..], &[0x8e, 0xd8].repeat(10)].concat();
-    let image = Image {
-        name: "kernel",
-        bytes: &image(&code).bytes(),
-    };
-    let options = Options {
-        rewrite: true,
-        ..Options::default()
-    };
-    let refused = place(&image, Platform::Pc64, &options)
-        .unwrap_err()
-        .to_string();
+    let image = Image { name: "kernel", bytes: &image(&code).bytes() };
+    let options = Options { rewrite: true, ..Options::default() };
+    let refused = place(&image, Platform::Pc64, &options).unwrap_err().to_string();
     assert!(refused.contains("at 10 places"), "{refused}");
     assert!(refused.contains("`mov ds, ax` at 0x200001"), "{refused}");
     assert!(refused.contains("and 6 more"), "{refused}");

@@ -36,26 +36,16 @@ static DRIVER: LazyLock<PathBuf> = LazyLock::new(|| {
     let solo5 = package.dir.join("solo5");
     let program = scratch("driver");
     let mut gcc = Command::new("gcc");
-    gcc.args(["-std=gnu11", "-O1", "-w", "-I"])
-        .arg(solo5.join("tenders"));
+    gcc.args(["-std=gnu11", "-O1", "-w", "-I"]).arg(solo5.join("tenders"));
     gcc.arg("-I").arg(solo5.join("include"));
-    gcc.arg(here.join("src/tests/upstream.c"))
-        .arg("-o")
-        .arg(&program);
+    gcc.arg(here.join("src/tests/upstream.c")).arg("-o").arg(&program);
     let output = gcc.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     program
 });
 
 fn scratch(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!(
-        "guest-loader-upstream-{}-{name}",
-        std::process::id()
-    ))
+    std::env::temp_dir().join(format!("guest-loader-upstream-{}-{name}", std::process::id()))
 }
 
 /// Runs the tender's loader; `None` if it refuses.
@@ -64,20 +54,13 @@ fn upstream(bytes: &[u8], arguments: &[String]) -> Option<Loaded> {
     let image = scratch(&format!("image{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
     std::fs::write(&image, bytes).unwrap();
     let mut driver = Command::new(&*DRIVER);
-    let output = driver
-        .arg(&image)
-        .arg(MEMORY.to_string())
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output = driver.arg(&image).arg(MEMORY.to_string()).args(arguments).output().unwrap();
     std::fs::remove_file(&image).unwrap();
     if !output.status.success() {
         return None;
     }
-    let mut words = output
-        .stdout
-        .chunks_exact(8)
-        .map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let mut words =
+        output.stdout.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
     let mut next = || words.next().unwrap();
     let (entry, ranges) = (next(), next());
     let mut read_only: Vec<u64> = (0x10..0x100).map(|page| page * 4096).collect();
@@ -88,17 +71,9 @@ fn upstream(bytes: &[u8], arguments: &[String]) -> Option<Loaded> {
         }
     }
     let pages = &output.stdout[16 + 24 * ranges as usize..];
-    let page = |bytes: &[u8]| {
-        (
-            u64::from_le_bytes(bytes[..8].try_into().unwrap()),
-            bytes[8..].to_vec(),
-        )
-    };
-    Some(Loaded {
-        entry,
-        read_only,
-        pages: pages.chunks_exact(8 + 4096).map(page).collect(),
-    })
+    let page =
+        |bytes: &[u8]| (u64::from_le_bytes(bytes[..8].try_into().unwrap()), bytes[8..].to_vec());
+    Some(Loaded { entry, read_only, pages: pages.chunks_exact(8 + 4096).map(page).collect() })
 }
 
 /// What this crate did, in the same terms; the driver's TSC runs at 1 Hz.
@@ -115,14 +90,9 @@ fn ours(guest: &PlacedGuest) -> Loaded {
         page.1[offset..offset + 8].copy_from_slice(&1_u64.to_le_bytes());
     }
     let ranges = guest.read_only.iter();
-    let read_only = ranges
-        .flat_map(|(start, end)| (start.get()..end.get()).step_by(4096))
-        .collect();
-    Loaded {
-        entry: guest.start.rip,
-        read_only,
-        pages,
-    }
+    let read_only =
+        ranges.flat_map(|(start, end)| (start.get()..end.get()).step_by(4096)).collect();
+    Loaded { entry: guest.start.rip, read_only, pages }
 }
 
 /// Refusals of images that the tender takes, since nothing sound is lost.
@@ -147,18 +117,10 @@ fn stricter(problem: &Problem) -> bool {
 /// note of a segment, and none if any segment of notes is tiny.
 fn laxer(bytes: &[u8]) -> bool {
     let elf = Elf::parse(bytes).unwrap();
-    let loads = elf
-        .segments
-        .iter()
-        .filter(|segment| segment.kind == PT_LOAD);
-    let note_segments = elf
-        .segments
-        .iter()
-        .filter(|segment| segment.kind == PT_NOTE);
+    let loads = elf.segments.iter().filter(|segment| segment.kind == PT_LOAD);
+    let note_segments = elf.segments.iter().filter(|segment| segment.kind == PT_NOTE);
     loads.clone().any(|segment| segment.memory_size == 0)
-        || note_segments
-            .clone()
-            .any(|segment| segment.content.len() < 12)
+        || note_segments.clone().any(|segment| segment.content.len() < 12)
         || notes(&elf).count() > note_segments.count()
 }
 
@@ -170,14 +132,8 @@ fn compare(bytes: &[u8], arguments: &[String]) {
         devices: Vec::new(),
         rewrite: false,
     };
-    let image = Image {
-        name: "image",
-        bytes,
-    };
-    match (
-        upstream(bytes, arguments),
-        place(&image, Platform::Solo5Hvt, &options),
-    ) {
+    let image = Image { name: "image", bytes };
+    match (upstream(bytes, arguments), place(&image, Platform::Solo5Hvt, &options)) {
         (Some(theirs), Ok(guest)) => assert!(theirs == ours(&guest), "placed differently"),
         (None, Err(_)) => {}
         (Some(_), Err(refusal)) => assert!(stricter(&refusal.problem), "refused: {refusal}"),

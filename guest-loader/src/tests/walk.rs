@@ -11,10 +11,7 @@ pub struct Translation {
 
 /// Reads a word of a placed guest's memory.
 pub fn word(guest: &PlacedGuest, gpa: u64) -> u64 {
-    let load = guest
-        .loads
-        .iter()
-        .find(|load| (load.gpa.get()..load.end().get()).contains(&gpa));
+    let load = guest.loads.iter().find(|load| (load.gpa.get()..load.end().get()).contains(&gpa));
     load.map_or(0, |load| {
         let at = (gpa - load.gpa.get()) as usize;
         u64::from_le_bytes(load.bytes[at..at + 8].try_into().unwrap())
@@ -34,10 +31,7 @@ pub fn translate(guest: &PlacedGuest, address: u64) -> Option<Translation> {
         let span = 1_u64 << shift;
         if shift == 12 || entry & 0x80 != 0 {
             assert_eq!(base % span, 0, "misaligned page at {address:#x}");
-            return Some(Translation {
-                gpa: base + address % span,
-                writable,
-            });
+            return Some(Translation { gpa: base + address % span, writable });
         }
         table = base;
     }
@@ -47,9 +41,6 @@ pub fn translate(guest: &PlacedGuest, address: u64) -> Option<Translation> {
 /// What the guest reads at `address` as a C string.
 pub fn string(guest: &PlacedGuest, address: u64) -> String {
     let byte = |at: u64| (word(guest, at & !7) >> (at % 8 * 8)) as u8;
-    let bytes: Vec<u8> = (address..)
-        .map(byte)
-        .take_while(|&byte| byte != 0)
-        .collect();
+    let bytes: Vec<u8> = (address..).map(byte).take_while(|&byte| byte != 0).collect();
     String::from_utf8(bytes).unwrap()
 }

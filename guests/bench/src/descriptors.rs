@@ -75,10 +75,7 @@ struct TableRegister {
 
 impl TableRegister {
     fn of<T>(table: *const T) -> Self {
-        Self {
-            limit: (size_of::<T>() - 1) as u16,
-            base: table as u64,
-        }
+        Self { limit: (size_of::<T>() - 1) as u16, base: table as u64 }
     }
 }
 

@@ -74,13 +74,7 @@ impl Memory {
         });
         let end = home.map_or(next, |region| (region.start + region.length).min(RAM));
         let none = Page::at(0);
-        let mut memory = Self {
-            next,
-            end,
-            root: none,
-            ram: none,
-            windows: none,
-        };
+        let mut memory = Self { next, end, root: none, ram: none, windows: none };
         memory.ram = memory.page();
         for table in 0..RAM / TABLE_SPAN {
             let entries = memory.page();

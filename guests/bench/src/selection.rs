@@ -13,11 +13,7 @@ pub struct Selection<'a> {
 impl<'a> Selection<'a> {
     /// Reads `rows=a,b` from the words of a command line.
     pub fn from_command_line(line: &'a str) -> Self {
-        Self {
-            names: line
-                .split_ascii_whitespace()
-                .find_map(|word| word.strip_prefix(KEY)),
-        }
+        Self { names: line.split_ascii_whitespace().find_map(|word| word.strip_prefix(KEY)) }
     }
 
     /// Whether the row `name` runs.

@@ -205,10 +205,7 @@ unsafe extern "C" {
 /// Address of the handler of `vector` and the privilege that may call it.
 pub fn handler(vector: usize) -> Option<(u64, u64)> {
     match vector {
-        0..EXCEPTIONS => Some((
-            &raw const bench_stubs as u64 + STUB_BYTES * vector as u64,
-            0,
-        )),
+        0..EXCEPTIONS => Some((&raw const bench_stubs as u64 + STUB_BYTES * vector as u64, 0)),
         LEAVE_USER => Some((&raw const bench_leave_user as u64, 3)),
         NOTHING => Some((&raw const bench_nothing as u64, 0)),
         _ => None,

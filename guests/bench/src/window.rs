@@ -24,11 +24,7 @@ impl Window {
     /// level-2 table `windows` on.
     pub fn new(memory: &mut Memory, windows: Page, slot: u64, pages: u64) -> Self {
         let tables = memory.frames(pages.div_ceil(ENTRIES));
-        let window = Self {
-            address: START + slot * ENTRIES * PAGE,
-            pages,
-            tables,
-        };
+        let window = Self { address: START + slot * ENTRIES * PAGE, pages, tables };
         for table in 0..tables.count {
             let entry = to(tables.page(table).address()) | bits::USER;
             windows.write(slot + table, entry);
@@ -94,14 +90,7 @@ impl Window {
     /// The window that begins at the first entry of the level-2 table, with
     /// the level-1 table `table`.
     pub fn of_table(table: Page, pages: u64) -> Self {
-        Self {
-            address: START,
-            pages,
-            tables: Frames {
-                start: table.address(),
-                count: 1,
-            },
-        }
+        Self { address: START, pages, tables: Frames { start: table.address(), count: 1 } }
     }
 
     /// Reads the first word of every page.

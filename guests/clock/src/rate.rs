@@ -32,12 +32,7 @@ impl Start {
     fn new(count: u16) -> Self {
         pic::unmask(TIMER);
         let [earliest, latest] = pit::start(0, pit::Mode::Rate, count);
-        Self {
-            earliest,
-            latest,
-            count,
-            ticks: ticks::count(),
-        }
+        Self { earliest, latest, count, ticks: ticks::count() }
     }
 
     /// Ticks of the time-stamp counter until tick `number`.

@@ -29,11 +29,7 @@ fn number(index: u8) -> Option<u8> {
 }
 
 fn date() -> bool {
-    println!(
-        "status B {:#04x}, D {:#04x}",
-        register(0x0b),
-        register(0x0d)
-    );
+    println!("status B {:#04x}, D {:#04x}", register(0x0b), register(0x0d));
     let within =
         |index, least, most| number(index).is_some_and(|value| (least..=most).contains(&value));
     within(0, 0, 59)
@@ -60,17 +56,8 @@ pub fn off(boot: &BootInfo) -> bool {
         println!("tables: WRONG");
         return false;
     };
-    println!(
-        "control at {:#x}, timer at {:#x}",
-        power.control, power.timer
-    );
-    println!(
-        "type of soft off: {}, processors: {}",
-        power.soft_off, power.processors
-    );
-    out_word(
-        power.control,
-        SLEEP_ENABLE | u16::from(power.soft_off) << 10,
-    );
+    println!("control at {:#x}, timer at {:#x}", power.control, power.timer);
+    println!("type of soft off: {}, processors: {}", power.soft_off, power.processors);
+    out_word(power.control, SLEEP_ENABLE | u16::from(power.soft_off) << 10);
     halt()
 }

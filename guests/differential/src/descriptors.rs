@@ -72,11 +72,7 @@ pub fn init() {
     let tables = TABLES.0.get();
     // SAFETY: in range of the static; only addresses are taken.
     let (task, stack, exceptions) = unsafe {
-        (
-            &raw mut (*tables).task,
-            &raw const (*tables).stack,
-            &raw const (*tables).exceptions,
-        )
+        (&raw mut (*tables).task, &raw const (*tables).stack, &raw const (*tables).exceptions)
     };
     let mut state = [0; TASK_WORDS];
     state[RSP0] = stack as u32 + STACK as u32; // the image lies below 4 GiB
@@ -132,10 +128,7 @@ fn load() {
 }
 
 fn register<T>(table: *const T) -> TableRegister {
-    TableRegister {
-        limit: (size_of::<T>() - 1) as u16,
-        base: table as u64,
-    }
+    TableRegister { limit: (size_of::<T>() - 1) as u16, base: table as u64 }
 }
 
 fn task_descriptor(task: u64) -> [u64; 2] {

@@ -128,11 +128,7 @@ impl Sequence {
     /// right behind MOV SS alone, SDM vol. 3A, §6.8.3), and so may set BS later:
     /// where there is STI, it is set always.
     pub const fn first_dr6(&self) -> u64 {
-        if self.sti {
-            DR6_FIXED | DR6_BS
-        } else {
-            DR6_FIXED
-        }
+        if self.sti { DR6_FIXED | DR6_BS } else { DR6_FIXED }
     }
 
     /// Whether STI is before `rip`.
@@ -155,9 +151,7 @@ impl Sequence {
     /// the sequence is there.
     pub fn behind(&self, rip: u64) -> Option<u64> {
         let starts = &self.starts[..self.count];
-        let index = starts
-            .iter()
-            .position(|&start| self.address + u64::from(start) == rip)?;
+        let index = starts.iter().position(|&start| self.address + u64::from(start) == rip)?;
         let next = *starts.get(index + 1)?;
         Some(self.address + u64::from(next))
     }
@@ -380,12 +374,7 @@ impl Sequence {
     fn debug(&mut self, random: &mut Random) {
         let register = changeable(random);
         let debug = [0, 1, 2, 3, 6, 7][random.below(6) as usize];
-        let code = [
-            0x40 | register >> 3,
-            0x0f,
-            0x21,
-            0xc0 | debug << 3 | register & 7,
-        ];
+        let code = [0x40 | register >> 3, 0x0f, 0x21, 0xc0 | debug << 3 | register & 7];
         if random.once_in(2) {
             self.instruction(&code);
             return;
@@ -544,11 +533,7 @@ fn far_selector(random: &mut Random) -> u16 {
 
 /// An edge value, or any.
 pub fn edge(random: &mut Random) -> u64 {
-    if random.once_in(3) {
-        random.word()
-    } else {
-        EDGES[random.below(12) as usize]
-    }
+    if random.once_in(3) { random.word() } else { EDGES[random.below(12) as usize] }
 }
 
 /// Any flags; TF now and then.

@@ -66,10 +66,7 @@ mod guest {
         let mut runner = Runner::new(Pages::map(&mut memory));
         descriptors::init();
         let mut digest = Digest::new();
-        let last = options
-            .first
-            .saturating_add(options.sequences)
-            .saturating_sub(1);
+        let last = options.first.saturating_add(options.sequences).saturating_sub(1);
         for number in options.first..=last {
             let mut random = Random::of(options.seed, number);
             runner.run(&mut random, &mut digest, number >= options.trace);

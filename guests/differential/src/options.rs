@@ -22,13 +22,8 @@ impl Options {
     /// # Errors
     /// The first word that says nothing known.
     pub fn from_command_line(line: &str) -> Result<Self, &str> {
-        let mut options = Self {
-            seed: 1,
-            first: 1,
-            sequences: 10_000,
-            every: 100,
-            trace: u64::MAX,
-        };
+        let mut options =
+            Self { seed: 1, first: 1, sequences: 10_000, every: 100, trace: u64::MAX };
         for word in line.split_ascii_whitespace() {
             let (key, value) = word.split_once('=').ok_or(word)?;
             let value = value.parse().map_err(|_| word)?;

@@ -62,8 +62,7 @@ impl Pages {
             self.code.write(index as u64, u64::from_le_bytes(word));
         }
         for index in 0..WORDS {
-            self.data
-                .write(index, index.wrapping_mul(0x0101_0101_0101_0101));
+            self.data.write(index, index.wrapping_mul(0x0101_0101_0101_0101));
         }
         for page in self.others {
             (0..OTHER_WORDS).for_each(|index| page.write(index, index));
@@ -80,9 +79,7 @@ impl Pages {
         // Odd multipliers lose nothing, and one for each word is quick.
         let mut sum = 0_u64;
         let mut take = |word: u64| {
-            sum = (sum ^ word)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .rotate_left(29);
+            sum = (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         };
         (0..WORDS).for_each(|index| take(self.data.read(index)));
         for page in self.others {

@@ -36,10 +36,7 @@ pub struct Runner {
 
 impl Runner {
     pub const fn new(pages: Pages) -> Self {
-        Self {
-            pages,
-            system: None,
-        }
+        Self { pages, system: None }
     }
 
     /// Runs the sequence of `random`; `trace` prints it.
@@ -104,11 +101,8 @@ fn start(random: &mut Random) -> Context {
     context.general[4] = SOURCE;
     context.general[5] = DESTINATION;
     context.general[R12] = 1 << 47;
-    let (cs, ss) = if random.once_in(2) {
-        (KERNEL_CODE, KERNEL_DATA)
-    } else {
-        (USER_CODE, USER_DATA)
-    };
+    let (cs, ss) =
+        if random.once_in(2) { (KERNEL_CODE, KERNEL_DATA) } else { (USER_CODE, USER_DATA) };
     (context.cs, context.ss) = (cs.into(), ss.into());
     context
 }
@@ -157,14 +151,7 @@ fn is_step_of_one_only(trap: &Trap, sequence: &Sequence) -> bool {
 
 /// Takes the registers of `trap` into the digest.
 fn take(trap: &Trap, digest: &mut Digest) {
-    let Context {
-        general,
-        rip,
-        cs,
-        rflags,
-        rsp,
-        ss,
-    } = trap.context;
+    let Context { general, rip, cs, rflags, rsp, ss } = trap.context;
     digest.word(trap.vector);
     digest.word(trap.error_code.unwrap_or(u64::MAX));
     for word in [rip, cs, rflags, rsp, ss].into_iter().chain(general) {

@@ -69,14 +69,7 @@ impl System {
             asm!("mov {}, dr6", "mov {}, dr7", out(reg) d6, out(reg) d7,
                 options(nomem, nostack, preserves_flags));
         }
-        Self {
-            cr0,
-            cr2,
-            cr4,
-            cr8,
-            debug: [d0, d1, d2, d3, d6, d7],
-            msrs: MSRS.map(read_msr),
-        }
+        Self { cr0, cr2, cr4, cr8, debug: [d0, d1, d2, d3, d6, d7], msrs: MSRS.map(read_msr) }
     }
 
     /// Makes the registers, which are `now`, what `self` says.

@@ -46,12 +46,7 @@ fn fresh_mapping(memory: &mut Memory, digest: &mut Digest) -> bool {
     let view = View::at(BASE);
     view.write(3, 0x1234_5678);
     page.write(4, 0x9abc);
-    report(
-        digest,
-        "fresh mapping",
-        [page.read(3), view.read(4)],
-        [0x1234_5678, 0x9abc],
-    )
+    report(digest, "fresh mapping", [page.read(3), view.read(4)], [0x1234_5678, 0x9abc])
 }
 
 fn remapping(memory: &mut Memory, digest: &mut Digest) -> bool {
@@ -76,12 +71,7 @@ fn accessed_and_dirty(memory: &mut Memory, digest: &mut Digest) -> bool {
     view.read(0);
     let read = bits();
     view.write(0, 1);
-    report(
-        digest,
-        "accessed, dirty",
-        [read, bits()],
-        [ACCESSED, ACCESSED | DIRTY],
-    )
+    report(digest, "accessed, dirty", [read, bits()], [ACCESSED, ACCESSED | DIRTY])
 }
 
 fn missing_page(memory: &mut Memory, digest: &mut Digest) -> bool {
@@ -110,12 +100,7 @@ fn read_only_page(memory: &mut Memory, digest: &mut Digest) -> bool {
     let entry = page.address() | WRITABLE | PRESENT;
     let ((), error) = expect(address + 56, leaf, entry, || view.write(7, 8));
     let error = error.unwrap_or(u64::MAX);
-    report(
-        digest,
-        "read-only page",
-        [error, before + page.read(7)],
-        [WRITABLE | PRESENT, 8],
-    )
+    report(digest, "read-only page", [error, before + page.read(7)], [WRITABLE | PRESENT, 8])
 }
 
 fn large_page(memory: &mut Memory, digest: &mut Digest) -> bool {

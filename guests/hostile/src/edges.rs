@@ -67,17 +67,11 @@ fn jumps(trials: &mut Trials<'_>, edge: u64) {
     for code in JUMPS {
         trials.ground.put(&[code]);
         trials.run(&context);
-        let kernel = guest_excursion::Context {
-            cs: KERNEL_CODE.into(),
-            ss: KERNEL_DATA.into(),
-            ..context
-        };
+        let kernel =
+            guest_excursion::Context { cs: KERNEL_CODE.into(), ss: KERNEL_DATA.into(), ..context };
         trials.run(&kernel);
     }
-    trials.run(&guest_excursion::Context {
-        rip: edge,
-        ..context
-    });
+    trials.run(&guest_excursion::Context { rip: edge, ..context });
 }
 
 fn stacks(trials: &mut Trials<'_>, edge: u64) {

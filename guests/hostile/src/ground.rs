@@ -25,10 +25,7 @@ pub struct Ground {
 impl Ground {
     /// Maps them.
     pub fn map(memory: &mut Memory) -> Self {
-        let ground = Self {
-            code: memory.page(),
-            edge: memory.page(),
-        };
+        let ground = Self { code: memory.page(), edge: memory.page() };
         map(memory, CODE, ground.code);
         for index in 0..DATA_PAGES {
             let page = memory.page();

@@ -19,12 +19,7 @@ impl Options {
     /// # Errors
     /// The first word that says nothing known.
     pub fn from_command_line(line: &str) -> Result<Self, &str> {
-        let mut options = Self {
-            seed: 1,
-            bytes: 10_000,
-            selectors: 97,
-            watch: None,
-        };
+        let mut options = Self { seed: 1, bytes: 10_000, selectors: 97, watch: None };
         for word in line.split_ascii_whitespace() {
             let (key, value) = word.split_once('=').ok_or(word)?;
             let value: u64 = value.parse().map_err(|_| word)?;

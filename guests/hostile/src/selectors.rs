@@ -57,19 +57,13 @@ pub fn run(trials: &mut Trials<'_>, options: &Options) {
 
 /// The same addresses, at CPL 0.
 fn kernel() -> Context {
-    Context {
-        cs: KERNEL_CODE.into(),
-        ss: KERNEL_DATA.into(),
-        ..user()
-    }
+    Context { cs: KERNEL_CODE.into(), ss: KERNEL_DATA.into(), ..user() }
 }
 
 fn trial(trials: &mut Trials<'_>, form: usize, selector: u64, context: &Context) {
     // 32-bit code that the guest has runs bare and raises #GP here: nothing but
     // undefined instructions stand where it would go on.
-    trials
-        .ground
-        .put_word((TARGET - CODE) / 8, 0x0b0f_0b0f_0b0f_0b0f);
+    trials.ground.put_word((TARGET - CODE) / 8, 0x0b0f_0b0f_0b0f_0b0f);
     trials.ground.put(&[FORMS[form]]);
     let words = if FAR_32.contains(&form) || form == LRET_32 {
         // An offset of 32 bits cannot name the target: there is nothing.

@@ -102,10 +102,7 @@ pub fn init() {
 }
 
 fn register<T>(table: *const T) -> TableRegister {
-    TableRegister {
-        limit: (size_of::<T>() - 1) as u16,
-        base: table as u64,
-    }
+    TableRegister { limit: (size_of::<T>() - 1) as u16, base: table as u64 }
 }
 
 fn task_descriptor(task: u64) -> [u64; 2] {

@@ -58,11 +58,7 @@ impl BootInfo {
     const EMPTY: Self = Self {
         command_line: [0; COMMAND_LINE_MAX],
         command_line_length: 0,
-        regions: [Region {
-            start: 0,
-            length: 0,
-            kind: RegionKind::Reserved(0),
-        }; REGIONS_MAX],
+        regions: [Region { start: 0, length: 0, kind: RegionKind::Reserved(0) }; REGIONS_MAX],
         region_count: 0,
         root_pointer: 0,
     };
@@ -112,10 +108,7 @@ impl BootInfo {
 
     /// Bytes of usable RAM.
     pub fn usable_bytes(&self) -> u64 {
-        let usable = self
-            .regions()
-            .iter()
-            .filter(|region| region.kind == RegionKind::Usable);
+        let usable = self.regions().iter().filter(|region| region.kind == RegionKind::Usable);
         usable.map(|region| region.length).sum()
     }
 
@@ -139,11 +132,7 @@ impl BootInfo {
                 1 => RegionKind::Usable,
                 other => RegionKind::Reserved(other),
             };
-            *slot = Region {
-                start: read.u64(entry),
-                length: read.u64(entry + 8),
-                kind,
-            };
+            *slot = Region { start: read.u64(entry), length: read.u64(entry + 8), kind };
             self.region_count += 1;
         }
     }

@@ -121,19 +121,12 @@ impl Memory {
             region.kind == RegionKind::Usable && (region.start..end).contains(&image_end)
         });
         let end = home.map_or(image_end, |region| region.start + region.length);
-        let mut memory = Self {
-            next: image_end,
-            end,
-            space: Space(Page(0)),
-        };
+        let mut memory = Self { next: image_end, end, space: Space(Page(0)) };
         memory.space = Space(memory.page());
         for large in 0..4 * ENTRIES {
             let address = large * LARGE_PAGE;
             let table = memory.table(address, 2);
-            table.write(
-                address / LARGE_PAGE % ENTRIES,
-                address | LARGE | WRITABLE | PRESENT,
-            );
+            table.write(address / LARGE_PAGE % ENTRIES, address | LARGE | WRITABLE | PRESENT);
         }
         memory.enter(memory.space);
         memory
@@ -170,21 +163,14 @@ impl Memory {
 
     /// Maps `address` to `page`, writable or not. Gives the entry as it was.
     pub fn map(&mut self, address: u64, page: Page, writable: bool) -> u64 {
-        let rights = if writable {
-            WRITABLE | PRESENT
-        } else {
-            PRESENT
-        };
+        let rights = if writable { WRITABLE | PRESENT } else { PRESENT };
         self.set_entry(address, page.address() | rights)
     }
 
     /// Maps the 2 MiB at `address` to those at `physical` with one entry.
     pub fn map_large(&mut self, address: u64, physical: u64) {
         let table = self.table(address, 2);
-        table.write(
-            address / LARGE_PAGE % ENTRIES,
-            physical | LARGE | WRITABLE | PRESENT,
-        );
+        table.write(address / LARGE_PAGE % ENTRIES, physical | LARGE | WRITABLE | PRESENT);
         invalidate_page(address);
     }
 
@@ -218,10 +204,7 @@ impl Memory {
         for above in (level + 1..=4).rev() {
             let index = address >> (12 + 9 * (above - 1)) & (ENTRIES - 1);
             let entry = table.read(index);
-            assert!(
-                entry & LARGE == 0 || above == 4,
-                "{address:#x} is part of a large page"
-            );
+            assert!(entry & LARGE == 0 || above == 4, "{address:#x} is part of a large page");
             table = if entry & PRESENT != 0 {
                 Page(entry & ADDRESS)
             } else {

@@ -32,11 +32,7 @@ impl Processors {
             let address = memory.long(rsdt + HEADER + 4 * entry);
             memory.table(address, *b"APIC")
         })?;
-        let mut found = Self {
-            ids: [0; PROCESSORS_MAX],
-            count: 0,
-            mailbox: 0,
-        };
+        let mut found = Self { ids: [0; PROCESSORS_MAX], count: 0, mailbox: 0 };
         let mut at = madt + HEADER + 8;
         while at < madt + length {
             found.structure(at, &memory);

@@ -21,15 +21,7 @@ const ADDRESSES: [u64; 4] = [0, 1 << 47, u64::MAX, 0xfee0_0000];
 
 /// Commands that are for nobody, or none.
 pub fn mailbox_before(mailbox: Mailbox) {
-    let commands = [
-        (1, 0),
-        (1, 99),
-        (1, u32::MAX),
-        (0, 1),
-        (2, 1),
-        (0xffff, 1),
-        (0x100, 1),
-    ];
+    let commands = [(1, 0), (1, 99), (1, u32::MAX), (0, 1), (2, 1), (0xffff, 1), (0x100, 1)];
     for ((command, id), address) in commands.into_iter().zip(ADDRESSES.into_iter().cycle()) {
         mailbox.post(command, id, address);
         // Longer than the mailbox is left alone, at a thousand million ticks a second.

@@ -89,16 +89,11 @@ pub fn check(team: &Team, digest: &mut Digest) -> bool {
 /// Sends, and gives those that got it, who are to be `expected`.
 fn received(to: To, expected: u64) -> u64 {
     ALL.store(0, Ordering::Relaxed);
-    COUNTS
-        .iter()
-        .for_each(|count| count.store(0, Ordering::Relaxed));
+    COUNTS.iter().for_each(|count| count.store(0, Ordering::Relaxed));
     x2apic::send(COUNT, to);
     let wanted = expected.count_ones() as usize;
     sleep_until(|| ALL.load(Ordering::Relaxed) >= wanted);
-    (0..)
-        .zip(&COUNTS)
-        .map(|(number, count)| (count.load(Ordering::Relaxed) as u64) << number)
-        .sum()
+    (0..).zip(&COUNTS).map(|(number, count)| (count.load(Ordering::Relaxed) as u64) << number).sum()
 }
 
 fn halted(number: usize) {

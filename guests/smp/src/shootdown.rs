@@ -60,10 +60,7 @@ unsafe extern "C" {
 
 /// A page fault of an access that may fault.
 pub fn fault(frame: &mut Frame) -> bool {
-    let tried = [
-        &raw const try_write_at as u64,
-        &raw const try_read_at as u64,
-    ];
+    let tried = [&raw const try_write_at as u64, &raw const try_read_at as u64];
     let expected = frame.vector == 14 && read_cr2() & !0xfff == PAGE && tried.contains(&frame.rip);
     if expected {
         frame.rip = &raw const try_failed as u64;
@@ -105,10 +102,7 @@ pub fn handle(vector: u8) -> bool {
     let seen = value << 1 | u64::from(written);
     let own = &SEEN[number()];
     let so_far = own.load(Ordering::Relaxed);
-    own.store(
-        so_far.wrapping_mul(31).wrapping_add(seen),
-        Ordering::Relaxed,
-    );
+    own.store(so_far.wrapping_mul(31).wrapping_add(seen), Ordering::Relaxed);
     FOLLOWED.fetch_add(1, Ordering::Release);
     x2apic::send(WAKE, To::Id(0));
     true
@@ -125,12 +119,7 @@ pub struct Shootdown<'a> {
 impl<'a> Shootdown<'a> {
     /// Nothing is mapped yet.
     pub fn new(team: &Team, memory: &'a mut Memory) -> Self {
-        Self {
-            pages: [memory.page(), memory.page()],
-            memory,
-            others: team.others(),
-            round: 0,
-        }
+        Self { pages: [memory.page(), memory.page()], memory, others: team.others(), round: 0 }
     }
 
     /// Maps another page, writable, read-only or not at all, until all have

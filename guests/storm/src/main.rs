@@ -42,10 +42,7 @@ mod guest {
         storm_until(start + from);
         let begin = now();
         let rounds = storm_until(start + to);
-        Measured {
-            rounds,
-            ticks: now() - begin,
-        }
+        Measured { rounds, ticks: now() - begin }
     }
 
     fn storm_until(deadline: u64) -> u64 {

@@ -18,17 +18,13 @@ pub struct VirtualPage([usize; 4]);
 impl VirtualPage {
     /// Any.
     pub fn random(random: &mut Random) -> Self {
-        Self(core::array::from_fn(|_| {
-            1 + random.below(WIDTH as u64) as usize
-        }))
+        Self(core::array::from_fn(|_| 1 + random.below(WIDTH as u64) as usize))
     }
 
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..PAGES).map(|number| {
-            Self(core::array::from_fn(|depth| {
-                1 + number / WIDTH.pow(3 - depth as u32) % WIDTH
-            }))
+            Self(core::array::from_fn(|depth| 1 + number / WIDTH.pow(3 - depth as u32) % WIDTH))
         })
     }
 

@@ -144,10 +144,7 @@ pub fn attempt(page: u64, offset: u64, value: u64, access: Access) -> Seen {
         }
         u64::MAX if access.kind == Kind::Read => Seen::Value(result),
         u64::MAX => Seen::Value(0),
-        code => Seen::Fault {
-            code,
-            address: ADDRESS.load(Ordering::SeqCst),
-        },
+        code => Seen::Fault { code, address: ADDRESS.load(Ordering::SeqCst) },
     }
 }
 
@@ -182,16 +179,12 @@ fn kernel(page: u64, offset: u64, value: u64, kind: Kind) -> u64 {
 /// Gives RAX, and the address of the trap that ends the code in order.
 fn user(page: u64, offset: u64, value: u64, kind: Kind) -> (u64, u64) {
     let (code, address, end) = match kind {
-        Kind::Read => (
-            &raw const torture_user_read,
-            page + offset,
-            &raw const torture_user_read_end as u64,
-        ),
-        Kind::Write => (
-            &raw const torture_user_write,
-            page + offset,
-            &raw const torture_user_write_end as u64,
-        ),
+        Kind::Read => {
+            (&raw const torture_user_read, page + offset, &raw const torture_user_read_end as u64)
+        }
+        Kind::Write => {
+            (&raw const torture_user_write, page + offset, &raw const torture_user_write_end as u64)
+        }
         Kind::Execute => {
             let address = page + pool::TRAP_OFFSET;
             (&raw const torture_user_execute, address, address)
@@ -232,11 +225,7 @@ fn handle(frame: &mut Frame) -> bool {
 fn with_present(code: u64) -> u64 {
     const PRESENT: u64 = 1;
     const RESERVED: u64 = 1 << 3;
-    if code & RESERVED != 0 {
-        code | PRESENT
-    } else {
-        code
-    }
+    if code & RESERVED != 0 { code | PRESENT } else { code }
 }
 
 /// Sets or clears CR0.WP.
@@ -247,11 +236,7 @@ pub fn set_write_protect(on: bool) {
     unsafe {
         let cr0: u64;
         asm!("mov {}, cr0", out(reg) cr0, options(nomem, nostack, preserves_flags));
-        let cr0 = if on {
-            cr0 | WRITE_PROTECT
-        } else {
-            cr0 & !WRITE_PROTECT
-        };
+        let cr0 = if on { cr0 | WRITE_PROTECT } else { cr0 & !WRITE_PROTECT };
         asm!("mov cr0, {}", in(reg) cr0, options(nostack, preserves_flags));
     }
 }

@@ -75,11 +75,7 @@ impl Held {
         let Some(cached) = Cached::of(walk, depth) else {
             return;
         };
-        *self = if self.may_be_stale(walk) {
-            Self::Several
-        } else {
-            Self::One(cached)
-        };
+        *self = if self.may_be_stale(walk) { Self::Several } else { Self::One(cached) };
     }
 }
 
@@ -198,11 +194,7 @@ mod tests {
     }
 
     fn walk(entry: u64) -> Walk {
-        let access = Access {
-            kind: Kind::Read,
-            user: false,
-            write_protect: true,
-        };
+        let access = Access { kind: Kind::Read, user: false, write_protect: true };
         Walk::new(&OnePage(entry), 4096, page(), access)
     }
 

@@ -82,35 +82,18 @@ impl Program {
 
     fn plan(&mut self) -> Plan {
         let random = &mut self.random;
-        let page = if random.once_in(2) {
-            self.last
-        } else {
-            VirtualPage::random(random)
-        };
+        let page = if random.once_in(2) { self.last } else { VirtualPage::random(random) };
         self.last = page;
-        let kind = [
-            Kind::Read,
-            Kind::Read,
-            Kind::Write,
-            Kind::Write,
-            Kind::Execute,
-        ][random.below(5) as usize];
+        let kind = [Kind::Read, Kind::Read, Kind::Write, Kind::Write, Kind::Execute]
+            [random.below(5) as usize];
         let entry_word = 1 + random.below(WIDTH as u64);
         let data_word = DATA_WORDS[random.below(DATA_WORDS.len() as u64) as usize];
         // Writes to entries are fewer, and mostly entries, so that tables last.
         let in_entry = random.once_in(if kind == Kind::Write { 4 } else { 2 });
-        let value = if random.once_in(8) {
-            random.word()
-        } else {
-            self.pool.entry(random)
-        };
+        let value = if random.once_in(8) { random.word() } else { self.pool.entry(random) };
         Plan {
             page,
-            access: Access {
-                kind,
-                user: random.once_in(3),
-                write_protect: self.write_protect,
-            },
+            access: Access { kind, user: random.once_in(3), write_protect: self.write_protect },
             offset: 8 * if in_entry { entry_word } else { data_word },
             value,
         }
@@ -132,12 +115,7 @@ impl Program {
     }
 
     fn carry_out(&mut self, plan: Plan, walk: &Walk) -> Result<(), Wrong> {
-        let wrong = |what| Wrong {
-            page: plan.page,
-            access: plan.access,
-            walk: *walk,
-            what,
-        };
+        let wrong = |what| Wrong { page: plan.page, access: plan.access, walk: *walk, what };
         let Plan { access, offset, .. } = plan;
         let address = plan.page.address();
         let (wanted, word) = self.prediction(plan, walk);
@@ -169,11 +147,7 @@ impl Program {
             self.digest.word(seen);
             if seen != wanted {
                 let address = step.address;
-                return Err(wrong(What::Entry {
-                    address,
-                    wanted,
-                    seen,
-                }));
+                return Err(wrong(What::Entry { address, wanted, seen }));
             }
         }
         if let Some(word) = stored {

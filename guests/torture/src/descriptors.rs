@@ -32,11 +32,8 @@ struct Cell(UnsafeCell<Segments>);
 // SAFETY: written once, by `init`, before anything else uses it.
 unsafe impl Sync for Cell {}
 
-static SEGMENTS: Cell = Cell(UnsafeCell::new(Segments {
-    gdt: [0; 7],
-    task: [0; TASK_WORDS],
-    stack: [0; STACK],
-}));
+static SEGMENTS: Cell =
+    Cell(UnsafeCell::new(Segments { gdt: [0; 7], task: [0; TASK_WORDS], stack: [0; STACK] }));
 
 #[repr(C, packed)]
 struct TableRegister {
@@ -49,18 +46,11 @@ pub fn init() {
     let segments = SEGMENTS.0.get();
     // SAFETY: in range of the static; only addresses are taken.
     let (gdt, task, stack) = unsafe {
-        (
-            &raw mut (*segments).gdt,
-            &raw mut (*segments).task,
-            &raw const (*segments).stack,
-        )
+        (&raw mut (*segments).gdt, &raw mut (*segments).task, &raw const (*segments).stack)
     };
     let mut task_state = [0; TASK_WORDS];
     task_state[RSP0] = (stack as u64 + STACK as u64) as u32; // the image lies below 4 GiB
-    let register = TableRegister {
-        limit: (size_of::<[u64; 7]>() - 1) as u16,
-        base: gdt as u64,
-    };
+    let register = TableRegister { limit: (size_of::<[u64; 7]>() - 1) as u16, base: gdt as u64 };
     // SAFETY: the only writer, once. The new descriptors at 8 and 0x10 are
     // those of the boot GDT, so the segment registers stay valid.
     unsafe {

@@ -93,10 +93,7 @@ mod guest {
             program.step().map_err(|wrong| (operation, wrong))?;
             if operation.is_multiple_of(options.every) || operation == options.operations {
                 program.digest_pool();
-                println!(
-                    "operations {operation} digest {:016x}",
-                    program.digest.value()
-                );
+                println!("operations {operation} digest {:016x}", program.digest.value());
             }
         }
         Ok(())

@@ -20,12 +20,7 @@ impl Options {
     /// # Errors
     /// The first word that says nothing known.
     pub fn from_command_line(line: &str) -> Result<Self, &str> {
-        let mut options = Self {
-            seed: 1,
-            operations: 100_000,
-            every: 1_000,
-            trace: u64::MAX,
-        };
+        let mut options = Self { seed: 1, operations: 100_000, every: 1_000, trace: u64::MAX };
         for word in line.split_ascii_whitespace() {
             let (key, value) = word.split_once('=').ok_or(word)?;
             let value = value.parse().map_err(|_| word)?;
@@ -48,10 +43,7 @@ mod tests {
     #[test]
     fn words_override_defaults() {
         let options = Options::from_command_line(" seed=7  operations=20 every=0").unwrap();
-        assert_eq!(
-            (options.seed, options.operations, options.every),
-            (7, 20, 1)
-        );
+        assert_eq!((options.seed, options.operations, options.every), (7, 20, 1));
         assert_eq!(Options::from_command_line("").unwrap().seed, 1);
     }
 

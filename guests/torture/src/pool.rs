@@ -43,9 +43,7 @@ unsafe impl Sync for Regions {}
 // SAFETY: as above.
 unsafe impl Sync for IdentityTables {}
 
-static REGION: Regions = Regions(UnsafeCell::new(
-    [[0; LARGE_PAGE as usize]; REGIONS as usize],
-));
+static REGION: Regions = Regions(UnsafeCell::new([[0; LARGE_PAGE as usize]; REGIONS as usize]));
 static IDENTITY_TABLES: IdentityTables = IdentityTables(UnsafeCell::new([[0; 512]; 2]));
 
 /// The pool. At most one may be made.

@@ -15,11 +15,7 @@ use crate::wrong::Wrong;
 pub const DATA_WORDS: [u64; 3] = [8, 100, 509];
 
 /// What reads the tables and is stopped by no right.
-const LOOK: Access = Access {
-    kind: Kind::Read,
-    user: false,
-    write_protect: true,
-};
+const LOOK: Access = Access { kind: Kind::Read, user: false, write_protect: true };
 
 /// What happened how often.
 #[derive(Clone, Copy, Debug, Default)]

@@ -103,12 +103,8 @@ pub struct Walk {
 impl Walk {
     /// Walks the tables of `root` for an access to `page`.
     pub fn new(tables: &impl Tables, root: u64, page: VirtualPage, access: Access) -> Self {
-        let mut walk = Self {
-            steps: [Step::default(); 4],
-            depth: 0,
-            leaf: false,
-            end: End::Elsewhere,
-        };
+        let mut walk =
+            Self { steps: [Step::default(); 4], depth: 0, leaf: false, end: End::Elsewhere };
         walk.end = walk.descend(tables, root, page, access);
         walk
     }
@@ -256,11 +252,7 @@ mod tests {
         }
     }
 
-    const READ: Access = Access {
-        kind: Kind::Read,
-        user: false,
-        write_protect: true,
-    };
+    const READ: Access = Access { kind: Kind::Read, user: false, write_protect: true };
 
     fn end(entry: u64, access: Access) -> End {
         let page = VirtualPage::random(&mut Random::new(1));
@@ -282,14 +274,8 @@ mod tests {
     #[test]
     fn faults_say_why() {
         let user = Access { user: true, ..READ };
-        let write = Access {
-            kind: Kind::Write,
-            ..READ
-        };
-        let unprotected = Access {
-            write_protect: false,
-            ..write
-        };
+        let write = Access { kind: Kind::Write, ..READ };
+        let unprotected = Access { write_protect: false, ..write };
         let page = 4096 | bits::PRESENT;
         assert_eq!(end(0, user), End::Fault(4));
         assert_eq!(end(page, user), End::Fault(5));

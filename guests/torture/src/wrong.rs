@@ -26,11 +26,7 @@ pub enum What {
     /// The value or fault.
     Seen { wanted: Seen, seen: Seen },
     /// An entry of the walk, afterwards.
-    Entry {
-        address: u64,
-        wanted: u64,
-        seen: u64,
-    },
+    Entry { address: u64, wanted: u64, seen: u64 },
     /// The word written, read in the pool.
     Store { wanted: u64, seen: u64 },
 }
@@ -47,11 +43,9 @@ impl fmt::Display for Wrong {
         )?;
         match self.what {
             What::Seen { wanted, seen } => write!(f, "seen {seen:x?}, not {wanted:x?}")?,
-            What::Entry {
-                address,
-                wanted,
-                seen,
-            } => write!(f, "entry {address:#x} became {seen:#x}, not {wanted:#x}")?,
+            What::Entry { address, wanted, seen } => {
+                write!(f, "entry {address:#x} became {seen:#x}, not {wanted:#x}")?
+            }
             What::Store { wanted, seen } => {
                 write!(f, "the word in memory became {seen:#x}, not {wanted:#x}")?;
             }

@@ -6,10 +6,8 @@ use std::path::Path;
 use kernel_probe::{Options, run_all};
 
 fn check(long: bool) {
-    let repo_root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .expect("repository");
+    let repo_root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("repository");
     let reports = run_all(&Options {
         repo_root: &repo_root,
         out_dir: &Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel-probe"),

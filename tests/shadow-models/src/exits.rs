@@ -233,10 +233,7 @@ impl Model for Exits {
         let call = true;
         actions.push(match held {
             Some((vcpu, false)) => Action::Complete { vcpu, call },
-            Some((vcpu, true)) => Action::Next {
-                offer: Some(vcpu),
-                call,
-            },
+            Some((vcpu, true)) => Action::Next { offer: Some(vcpu), call },
             None => Action::Next { offer: None, call },
         });
         // An interrupt may come for any vCPU.
@@ -271,10 +268,7 @@ impl Model for Exits {
                 }
             }
             Action::Next { offer: None, call } => self.next(&mut state, call),
-            Action::Next {
-                offer: Some(vcpu),
-                call,
-            } => self.next_with(&mut state, vcpu, call),
+            Action::Next { offer: Some(vcpu), call } => self.next_with(&mut state, vcpu, call),
             Action::Complete { vcpu, call } => self.complete(&mut state, vcpu, call),
         }
         Some(state)
@@ -285,17 +279,13 @@ impl Model for Exits {
             Property::always("every answer has its question", |_, state: &State| {
                 state.wrong.is_none()
             }),
-            Property::always(
-                "a request is parked only without news",
-                |_, state: &State| !state.desk.is_parked() || !state.desk.has_news(),
-            ),
-            Property::always(
-                "a vCPU stops if and only if it waits",
-                |_, state: &State| {
-                    let mut threads = (0..).zip(&state.threads);
-                    threads.all(|(vcpu, (_, runs))| state.desk.waiting(vcpu).is_none() == *runs)
-                },
-            ),
+            Property::always("a request is parked only without news", |_, state: &State| {
+                !state.desk.is_parked() || !state.desk.has_news()
+            }),
+            Property::always("a vCPU stops if and only if it waits", |_, state: &State| {
+                let mut threads = (0..).zip(&state.threads);
+                threads.all(|(vcpu, (_, runs))| state.desk.waiting(vcpu).is_none() == *runs)
+            }),
             Property::always("a vmm that is blocked is parked", |_, state: &State| {
                 state.vmm != Vmm::Blocked || state.desk.is_parked() && state.reply
             }),

@@ -17,10 +17,7 @@ use crate::setups::{ALL, DIRECT, DIRECT_TABLES, FRAMES, KERNEL, Setup};
 use crate::steps::{Event, Step, Twist, access};
 
 /// The smallest pools.
-pub const POOLS: Pools = Pools {
-    frames: FRAMES,
-    ..Pools::FLOOR
-};
+pub const POOLS: Pools = Pools { frames: FRAMES, ..Pools::FLOOR };
 
 /// Faults in which any access or instruction must get on: six pages of an
 /// instruction, each with promotion, unsync and a fill, and some for siblings.
@@ -69,20 +66,14 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self {
-            words: vec![0; POOLS.required_bytes().div_ceil(8)],
-            counters: Counters::default(),
-        }
+        Self { words: vec![0; POOLS.required_bytes().div_ceil(8)], counters: Counters::default() }
     }
 }
 
 impl Memory {
     fn split(&mut self) -> (Storage<'_>, &mut Counters) {
         let storage = Storage::carve(self.words.as_mut_bytes(), POOLS);
-        (
-            storage.expect("the size is what the pools ask for"),
-            &mut self.counters,
-        )
+        (storage.expect("the size is what the pools ask for"), &mut self.counters)
     }
 }
 
@@ -102,10 +93,7 @@ impl<'a> Guest<'a> {
     pub fn new(setup: &'static Setup, policy: Policy, memory: &'a mut Memory) -> Self {
         let ram = Ram::new(FRAMES.into());
         for root in [1, 2] {
-            ram.poke(
-                root << 12 | (DIRECT >> 39) << 3,
-                DIRECT_TABLES[0] << 12 | KERNEL,
-            );
+            ram.poke(root << 12 | (DIRECT >> 39) << 3, DIRECT_TABLES[0] << 12 | KERNEL);
         }
         ram.poke(DIRECT_TABLES[0] << 12, DIRECT_TABLES[1] << 12 | ALL);
         ram.poke(DIRECT_TABLES[1] << 12, DIRECT_TABLES[2] << 12 | ALL);
@@ -137,19 +125,12 @@ impl<'a> Guest<'a> {
                 .load_cr3(&cpu, &guest.ram, &mut guest.kernel)
                 .expect("nothing is refused yet");
             let history = History::default();
-            guest.vcpus.push(Vcpu {
-                cpu,
-                space,
-                history,
-            });
+            guest.vcpus.push(Vcpu { cpu, space, history });
         }
         guest.observe();
         for &va in setup.touched {
             let touched = guest.access(0, va, Access::Read);
-            assert!(
-                matches!(touched, Ok(Some(_))),
-                "the tables at start map {va:#x}"
-            );
+            assert!(matches!(touched, Ok(Some(_))), "the tables at start map {va:#x}");
         }
         guest
     }
@@ -212,11 +193,7 @@ impl<'a> Guest<'a> {
         match step.twist {
             Twist::None => {}
             Twist::Refusal { after } => self.kernel.fail_after = Some(after),
-            Twist::Sibling {
-                after,
-                entry,
-                value,
-            } => {
+            Twist::Sibling { after, entry, value } => {
                 let Some(other) = step.event.vcpu().map(|vcpu| vcpu ^ 1) else {
                     return;
                 };
@@ -239,37 +216,25 @@ impl<'a> Guest<'a> {
             }
             Event::Store { vcpu, entry, value } => {
                 let (gpa, values) = self.setup.entries[entry];
-                if self
-                    .access(vcpu, DIRECT + (gpa & !0xfff), Access::Write)?
-                    .is_some()
-                {
+                if self.access(vcpu, DIRECT + (gpa & !0xfff), Access::Write)?.is_some() {
                     self.ram.poke(gpa, values[value]);
                 }
             }
-            Event::Instruction {
-                vcpu,
-                code,
-                data,
-                entry,
-                value,
-            } => {
+            Event::Instruction { vcpu, code, data, entry, value } => {
                 let pages = [
                     (self.setup.pages[code], Access::Execute),
                     (self.setup.pages[data], Access::Write),
                 ];
                 if let Some(table) = self.instruction(vcpu, pages)? {
                     let (gpa, values) = self.setup.entries[entry];
-                    self.ram
-                        .poke(table.base().get() | gpa & 0xfff, values[value]);
+                    self.ram.poke(table.base().get() | gpa & 0xfff, values[value]);
                 }
             }
             Event::ServerWrite { entry, value } => {
                 let (gpa, values) = self.setup.entries[entry];
                 self.ram.poke(gpa, values[value]);
                 self.persist(|guest| {
-                    guest
-                        .mmu
-                        .guest_written(Gpa::new(gpa), 8, &guest.ram, &mut guest.kernel)
+                    guest.mmu.guest_written(Gpa::new(gpa), 8, &guest.ram, &mut guest.kernel)
                 })?;
             }
             // Neither runs at CPL 3.
@@ -286,26 +251,17 @@ impl<'a> Guest<'a> {
                 let space =
                     self.persist(|guest| guest.mmu.load_cr3(&cpu, &guest.ram, &mut guest.kernel))?;
                 let history = History::default();
-                self.vcpus[vcpu] = Vcpu {
-                    cpu,
-                    space,
-                    history,
-                };
+                self.vcpus[vcpu] = Vcpu { cpu, space, history };
             }
             Event::User { vcpu, user } => {
-                let cpu = PagingContext {
-                    user,
-                    ..self.vcpus[vcpu].cpu
-                };
+                let cpu = PagingContext { user, ..self.vcpus[vcpu].cpu };
                 let space = self.persist(|guest| guest.mmu.activate(&cpu, &mut guest.kernel))?;
                 self.vcpus[vcpu].cpu = cpu;
                 self.vcpus[vcpu].space = space;
             }
             Event::Vanish { frame } => {
                 self.persist(|guest| {
-                    guest
-                        .mmu
-                        .remove_all_mappings(Gfn::new(frame), &mut guest.kernel)
+                    guest.mmu.remove_all_mappings(Gfn::new(frame), &mut guest.kernel)
                 })?;
                 let leaves = self.kernel.reachable();
                 if leaves.iter().any(|&(_, _, mapped, _)| mapped == frame) {
@@ -340,9 +296,7 @@ impl<'a> Guest<'a> {
         let cpu = self.vcpus[vcpu].cpu;
         let gva = Gva::new(va);
         self.persist(|guest| match by_fault {
-            true => guest
-                .mmu
-                .page_fault_delivered(&cpu, gva, &guest.ram, &mut guest.kernel),
+            true => guest.mmu.page_fault_delivered(&cpu, gva, &guest.ram, &mut guest.kernel),
             false => guest.mmu.invlpg(&cpu, gva, &guest.ram, &mut guest.kernel),
         })?;
         self.vcpus[vcpu].history.invalidate(va, by_fault);
@@ -386,10 +340,7 @@ impl<'a> Guest<'a> {
                 return Ok(None);
             }
         }
-        broken(
-            PROGRESS,
-            format!("the instruction at {:#x} does not end", pages[0].0),
-        )
+        broken(PROGRESS, format!("the instruction at {:#x} does not end", pages[0].0))
     }
 
     /// One page fault; whether the access is to be tried again.
@@ -405,8 +356,7 @@ impl<'a> Guest<'a> {
             cpu.write_protect,
         );
         let outcome =
-            self.mmu
-                .handle_fault(&cpu, Gva::new(va), access, &self.ram, &mut self.kernel);
+            self.mmu.handle_fault(&cpu, Gva::new(va), access, &self.ram, &mut self.kernel);
         self.observe();
         let raced = !self.kernel.seen.is_empty();
         self.kernel.seen.clear();
@@ -426,10 +376,7 @@ impl<'a> Guest<'a> {
                 if gfn.get() != page.frame_of(va)
                     || !leaf.is_some_and(|(frame, writable)| frame == gfn && (writable || !write))
                 {
-                    return broken(
-                        EXACT,
-                        format!("{access:?} of {va:#x} is not fixed: {leaf:?}"),
-                    );
+                    return broken(EXACT, format!("{access:?} of {va:#x} is not fixed: {leaf:?}"));
                 }
             }
             (FaultOutcome::GuestFault(fault), Err(code)) if fault.code.bits() == code => {
@@ -454,8 +401,7 @@ impl<'a> Guest<'a> {
             for ram in &self.kernel.seen {
                 vcpu.history.observe(ram, vcpu.cpu.root, self.setup.pages);
             }
-            vcpu.history
-                .observe(&self.ram, vcpu.cpu.root, self.setup.pages);
+            vcpu.history.observe(&self.ram, vcpu.cpu.root, self.setup.pages);
         }
     }
 
@@ -477,14 +423,7 @@ impl<'a> Guest<'a> {
         }
         let recorded = self.mmu.live_leaves();
         let mut recorded: Vec<_> = recorded
-            .map(|leaf| {
-                (
-                    leaf.space.index(),
-                    leaf.gva.get(),
-                    leaf.gfn.get(),
-                    leaf.writable,
-                )
-            })
+            .map(|leaf| (leaf.space.index(), leaf.gva.get(), leaf.gfn.get(), leaf.writable))
             .collect();
         recorded.sort_unstable();
         let mut real = self.kernel.reachable();

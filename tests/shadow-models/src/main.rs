@@ -52,13 +52,7 @@ fn list() {
 
 fn with_model(name: &str, address: Option<&str>) -> ExitCode {
     if name == EXITS {
-        let model = Exits {
-            vcpus: 2,
-            stops: 3,
-            signals: 1,
-            hostile: false,
-            mistake: None,
-        };
+        let model = Exits { vcpus: 2, stops: 3, signals: 1, hostile: false, mistake: None };
         return visit(model.checker(), address);
     }
     let Some(setup) = setups::named(name) else {
@@ -99,9 +93,5 @@ where
             println!("{path:?}");
         }
     }
-    if holds {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

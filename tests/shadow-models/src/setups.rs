@@ -124,18 +124,11 @@ const NOTHING: Setup = Setup {
     causes: &[],
 };
 
-const RECORDED: Policy = Policy {
-    promotion: Promotion::Recorded,
-    ..NOTHING.policy
-};
+const RECORDED: Policy = Policy { promotion: Promotion::Recorded, ..NOTHING.policy };
 
 /// One region of one page table.
-const ONE_REGION: &[(u64, u64)] = &[
-    (at(1, 0), to(3)),
-    (at(3, 0), to(4)),
-    (at(4, 0), to(5)),
-    (at(5, 0), to(7)),
-];
+const ONE_REGION: &[(u64, u64)] =
+    &[(at(1, 0), to(3)), (at(3, 0), to(4)), (at(4, 0), to(5)), (at(5, 0), to(7))];
 
 /// Every model of the shadow MMU.
 pub const ALL_SETUPS: &[Setup] = &[
@@ -143,10 +136,7 @@ pub const ALL_SETUPS: &[Setup] = &[
         name: "page",
         about: "one page whose entry changes, with and without W, A and D",
         tables: ONE_REGION,
-        entries: &[(
-            at(5, 0),
-            &[0, to(7), 7 << 12 | P | W | U, 8 << 12 | P | U | A | D],
-        )],
+        entries: &[(at(5, 0), &[0, to(7), 7 << 12 | P | W | U, 8 << 12 | P | U | A | D])],
         pages: &[page(0, 0)],
         causes: &["unsync", "resync", "derive"],
         ..NOTHING
@@ -271,11 +261,7 @@ pub const ALL_SETUPS: &[Setup] = &[
             (at(8, 0), to(7)),
             (at(11, 0), to(7)),
         ],
-        entries: &[
-            (at(5, 0), &[to(7)]),
-            (at(8, 0), &[to(7)]),
-            (at(11, 0), &[to(7)]),
-        ],
+        entries: &[(at(5, 0), &[to(7)]), (at(8, 0), &[to(7)]), (at(11, 0), &[to(7)])],
         pages: &[page(0, 0), page(1, 0), page(2, 0)],
         writes: &[false],
         invlpg: false,
@@ -353,10 +339,7 @@ pub const ALL_SETUPS: &[Setup] = &[
     Setup {
         name: "parts",
         about: "requests that end after one operation, to be repeated",
-        policy: Policy {
-            budget: 1,
-            ..NOTHING.policy
-        },
+        policy: Policy { budget: 1, ..NOTHING.policy },
         tables: &[
             (at(1, 0), to(3)),
             (at(3, 0), to(4)),

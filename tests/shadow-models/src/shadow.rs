@@ -61,14 +61,7 @@ impl ShadowModel {
     /// The model of `setup`, with a planted mistake or none.
     pub fn new(setup: &'static Setup, defect: Option<Defect>) -> Self {
         silence_expected_panics();
-        Self {
-            setup,
-            policy: Policy {
-                defect,
-                ..setup.policy
-            },
-            steps: steps::all(setup),
-        }
+        Self { setup, policy: Policy { defect, ..setup.policy }, steps: steps::all(setup) }
     }
 
     /// The state of a machine after the step at the end of `path`.
@@ -98,8 +91,7 @@ impl ShadowModel {
             let steps = (0..).zip(&self.steps);
             let next =
                 steps.map(|(number, &step)| (number, self.successor(state, guest, number, step)));
-            next.filter(|(_, next)| next.fingerprint != state.fingerprint)
-                .collect()
+            next.filter(|(_, next)| next.fingerprint != state.fingerprint).collect()
         })
     }
 
@@ -197,15 +189,11 @@ impl Model for ShadowModel {
         let tried = TRIED.with_borrow(|(fingerprint, next)| {
             let found = next.binary_search_by_key(&action, |(step, _)| *step);
             let same = *fingerprint == last.fingerprint;
-            found
-                .ok()
-                .filter(|_| same)
-                .map(|found| next[found].1.clone())
+            found.ok().filter(|_| same).map(|found| next[found].1.clone())
         });
         tried.or_else(|| {
             let next = self.successors(last);
-            next.into_iter()
-                .find_map(|(step, next)| (step == action).then_some(next))
+            next.into_iter().find_map(|(step, next)| (step == action).then_some(next))
         })
     }
 
@@ -225,10 +213,9 @@ impl Model for ShadowModel {
             Property::always(REFUSED, |_, state| holds(state, REFUSED)),
             Property::always(PROGRESS, |_, state| holds(state, PROGRESS)),
             Property::always(NO_PANIC, |_, state| holds(state, NO_PANIC)),
-            Property::sometimes(
-                "all counters move that should",
-                |model: &Self, state: &State| state.moved == (1 << model.setup.causes.len()) - 1,
-            ),
+            Property::sometimes("all counters move that should", |model: &Self, state: &State| {
+                state.moved == (1 << model.setup.causes.len()) - 1
+            }),
         ]
     }
 }

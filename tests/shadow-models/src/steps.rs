@@ -127,9 +127,8 @@ pub const fn access(write: bool) -> Access {
 
 /// All steps of a setup, always in the same order.
 pub fn all(setup: &Setup) -> Vec<Step> {
-    let events = (0..setup.vcpus)
-        .flat_map(|vcpu| events_of(setup, vcpu))
-        .chain(events_of_others(setup));
+    let events =
+        (0..setup.vcpus).flat_map(|vcpu| events_of(setup, vcpu)).chain(events_of_others(setup));
     events.flat_map(|event| twisted(setup, event)).collect()
 }
 
@@ -150,13 +149,7 @@ fn events_of(setup: &Setup, vcpu: usize) -> Vec<Event> {
     }
     for (entry, value) in values(setup) {
         events.push(match setup.instruction {
-            Some((code, data)) => Event::Instruction {
-                vcpu,
-                code,
-                data,
-                entry,
-                value,
-            },
+            Some((code, data)) => Event::Instruction { vcpu, code, data, entry, value },
             None => Event::Store { vcpu, entry, value },
         });
     }
@@ -182,11 +175,7 @@ fn twisted(setup: &Setup, event: Event) -> Vec<Step> {
         Twists::Siblings(most) if event.vcpu().is_some() => {
             let stores = values(setup);
             twists.extend(stores.flat_map(|(entry, value)| {
-                (0..most).map(move |after| Twist::Sibling {
-                    after,
-                    entry,
-                    value,
-                })
+                (0..most).map(move |after| Twist::Sibling { after, entry, value })
             }));
         }
         Twists::Siblings(_) => {}

@@ -47,13 +47,7 @@ fn every_state_of_every_model_is_good() {
     }
 }
 
-const EXITS: Exits = Exits {
-    vcpus: 2,
-    stops: 2,
-    signals: 1,
-    hostile: false,
-    mistake: None,
-};
+const EXITS: Exits = Exits { vcpus: 2, stops: 2, signals: 1, hostile: false, mistake: None };
 
 #[test]
 fn exits_are_neither_lost_nor_confused() {
@@ -66,19 +60,11 @@ fn exits_are_neither_lost_nor_confused() {
         (3, 1, true, 10116),
     ];
     for (vcpus, stops, hostile, states) in models {
-        let model = Exits {
-            vcpus,
-            stops,
-            hostile,
-            ..EXITS
-        };
+        let model = Exits { vcpus, stops, hostile, ..EXITS };
         let checker = model.checker().spawn_dfs().join();
         println!("{model:?} {:7} states", checker.unique_state_count());
         checker.assert_properties();
-        assert!(
-            states == 0 || checker.unique_state_count() == states,
-            "{model:?}"
-        );
+        assert!(states == 0 || checker.unique_state_count() == states, "{model:?}");
     }
 }
 
@@ -91,11 +77,7 @@ fn confused_exits_are_noticed() {
         (Mistake::SignalKept, false),
     ];
     for (mistake, hostile) in mistakes {
-        let model = Exits {
-            hostile,
-            mistake: Some(mistake),
-            ..EXITS
-        };
+        let model = Exits { hostile, mistake: Some(mistake), ..EXITS };
         let checker = model.checker().spawn_dfs().join();
         let found = checker.discoveries();
         assert!(!found.is_empty(), "nobody noticed {mistake:?}");
@@ -136,10 +118,7 @@ fn every_planted_mistake_has_a_counterexample() {
             .map(|(property, path)| (property, path.into_actions().len()))
             .filter(|(property, _)| *property != shadow_models::shadow::NOT_VACUOUS)
             .collect();
-        println!(
-            "{defect:?} in {name}: {failed:?}, {} states",
-            checker.unique_state_count()
-        );
+        println!("{defect:?} in {name}: {failed:?}, {} states", checker.unique_state_count());
         assert!(!failed.is_empty(), "{name} does not notice {defect:?}");
     }
 }

@@ -60,9 +60,6 @@ mod tests {
         let with = totals(&records);
         assert_eq!(with["vmm.exits"], 30);
         let without = BTreeMap::from([("vmm.exits".to_owned(), 10), ("vmm.wakes".to_owned(), 7)]);
-        assert_eq!(
-            each(&with, &without, 20),
-            BTreeMap::from([("vmm.exits".to_owned(), 1.0)])
-        );
+        assert_eq!(each(&with, &without, 20), BTreeMap::from([("vmm.exits".to_owned(), 1.0)]));
     }
 }

@@ -73,10 +73,7 @@ impl Entry {
     }
 
     const fn count(&self, instructions: u64) -> Count {
-        Count {
-            iterations: self.iterations,
-            instructions,
-        }
+        Count { iterations: self.iterations, instructions }
     }
 }
 
@@ -87,11 +84,7 @@ impl Tools {
     /// If one cannot be asked.
     pub fn present(repository: &Repository, qemu: &str) -> Result<Tools> {
         let ask = |program: &str| version(repository.root(), program);
-        Ok(Tools {
-            rustc: ask("rustc")?,
-            gcc: ask("gcc")?,
-            qemu: ask(qemu)?,
-        })
+        Ok(Tools { rustc: ask("rustc")?, gcc: ask("gcc")?, qemu: ask(qemu)? })
     }
 }
 
@@ -119,11 +112,7 @@ impl Ledger {
             };
             (row.name.clone(), entry)
         };
-        Ledger {
-            tools,
-            kernel,
-            rows: measured.iter().map(entry).collect(),
-        }
+        Ledger { tools, kernel, rows: measured.iter().map(entry).collect() }
     }
 
     /// Reads the file; `None` if there is none yet.
@@ -134,9 +123,7 @@ impl Ledger {
         let path = repository.path(FILE);
         match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
-                Error::new(format!(
-                    "{FILE}: {error}; `cargo umbriel bench --bless` writes it anew"
-                ))
+                Error::new(format!("{FILE}: {error}; `cargo umbriel bench --bless` writes it anew"))
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", &path)(error)),
@@ -184,10 +171,7 @@ impl Ledger {
 fn grown(name: &str, before: f64, now: Count) -> Option<String> {
     let (now, growth) = (now.each(), now.each() / before - 1.0);
     (growth > TOLERANCE).then(|| {
-        format!(
-            "{name} has grown by {:.1} %, from {before:.1} to {now:.1}",
-            100.0 * growth
-        )
+        format!("{name} has grown by {:.1} %, from {before:.1} to {now:.1}", 100.0 * growth)
     })
 }
 
@@ -196,18 +180,11 @@ mod tests {
     use super::*;
 
     fn tools(rustc: &str) -> Tools {
-        Tools {
-            rustc: rustc.into(),
-            gcc: "gcc 12".into(),
-            qemu: "QEMU 7.2".into(),
-        }
+        Tools { rustc: rustc.into(), gcc: "gcc 12".into(), qemu: "QEMU 7.2".into() }
     }
 
     fn row(instructions: u64) -> Measured {
-        let count = |instructions| Count {
-            iterations: 100,
-            instructions,
-        };
+        let count = |instructions| Count { iterations: 100, instructions };
         Measured {
             name: "cpuid".into(),
             umbriel: count(instructions),
@@ -223,10 +200,7 @@ mod tests {
 
     #[test]
     fn growth_beyond_the_tolerance_is_a_regression() {
-        assert_eq!(
-            ledger().regressions(&tools("1.95"), &[row(10_190)]),
-            [""; 0]
-        );
+        assert_eq!(ledger().regressions(&tools("1.95"), &[row(10_190)]), [""; 0]);
         let regressions = ledger().regressions(&tools("1.95"), &[row(10_300)]);
         assert_eq!(
             regressions,
@@ -239,10 +213,7 @@ mod tests {
 
     #[test]
     fn other_tools_are_no_regression() {
-        assert_eq!(
-            ledger().regressions(&tools("1.96"), &[row(20_000)]),
-            [""; 0]
-        );
+        assert_eq!(ledger().regressions(&tools("1.96"), &[row(20_000)]), [""; 0]);
         assert!(ledger().growth("cpuid", row(20_000).umbriel).unwrap() > 0.9);
         assert_eq!(ledger().growth("new", row(1).umbriel), None);
     }

@@ -34,25 +34,15 @@ pub fn parse(output: &[u8]) -> Report {
     for line in String::from_utf8_lossy(output).lines() {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         match words[..] {
-            [
-                "row",
-                name,
-                "iterations",
-                iterations,
-                "instructions",
-                instructions,
-            ] => match (iterations.parse(), instructions.parse()) {
-                (Ok(iterations), Ok(instructions)) if iterations > 0 => {
-                    let count = Count {
-                        iterations,
-                        instructions,
-                    };
-                    report.rows.push((name.to_owned(), count));
+            ["row", name, "iterations", iterations, "instructions", instructions] => {
+                match (iterations.parse(), instructions.parse()) {
+                    (Ok(iterations), Ok(instructions)) if iterations > 0 => {
+                        let count = Count { iterations, instructions };
+                        report.rows.push((name.to_owned(), count));
+                    }
+                    _ => report.failures.push(format!("a row makes no sense: {line}")),
                 }
-                _ => report
-                    .failures
-                    .push(format!("a row makes no sense: {line}")),
-            },
+            }
             ["FAIL", ..] => report.failures.push(line.to_owned()),
             ["bench", "done"] => report.done = true,
             _ => {}
@@ -65,8 +55,7 @@ impl Report {
     /// The figure of row `name`.
     pub fn row(&self, name: &str) -> Option<Count> {
         let mut rows = self.rows.iter();
-        rows.find(|(found, _)| found == name)
-            .map(|(_, count)| *count)
+        rows.find(|(found, _)| found == name).map(|(_, count)| *count)
     }
 }
 

@@ -110,10 +110,7 @@ mod tests {
     #[test]
     fn the_files_are_sound_and_name_each_row_once() {
         let repository = Repository::find();
-        let (peers, bars) = (
-            Peers::read(&repository).unwrap(),
-            Bars::read(&repository).unwrap(),
-        );
+        let (peers, bars) = (Peers::read(&repository).unwrap(), Bars::read(&repository).unwrap());
         for peer in &peers.row {
             let same = peers.row.iter().filter(|other| other.name == peer.name);
             assert_eq!(same.count(), 1, "{}", peer.name);

@@ -69,27 +69,14 @@ pub fn measure(
     progress: &dyn Fn(&str),
 ) -> Result<Results> {
     let needs = [Need::Build, Need::Boot];
-    let limits = Limits {
-        timeout: Some(TIMEOUT),
-        interrupted,
-    };
+    let limits = Limits { timeout: Some(TIMEOUT), interrupted };
     let manifest = repository.path(PC64);
     let mut loaded = load(repository, manifest)?;
     let built = build_for(repository, &loaded, false, request.consent, &needs)?;
-    let bench = Bench {
-        repository,
-        built: &built,
-        limits,
-        progress,
-    };
+    let bench = Bench { repository, built: &built, limits, progress };
     let mut results = bench.no_results(&loaded)?;
     let named = |name: &&String| *name != SOLO5_ROW;
-    let rows: Vec<&str> = request
-        .rows
-        .iter()
-        .filter(named)
-        .map(String::as_str)
-        .collect();
+    let rows: Vec<&str> = request.rows.iter().filter(named).map(String::as_str).collect();
     if request.rows.is_empty() || !rows.is_empty() {
         bench.pc64(&mut loaded, &rows, &mut results)?;
         if request.counts {
@@ -106,10 +93,7 @@ pub fn measure(
 }
 
 fn load(repository: &Repository, system: PathBuf) -> Result<Loaded> {
-    let args = SystemArgs {
-        system: Some(system),
-        ..SystemArgs::default()
-    };
+    let args = SystemArgs { system: Some(system), ..SystemArgs::default() };
     compose::load(repository, &args)
 }
 
@@ -118,8 +102,7 @@ impl Results {
         self.failures.extend(here.failures.iter().cloned());
         for (where_, report) in [("rewritten", rewritten), ("bare", bare)] {
             let failures = report.failures.iter();
-            self.failures
-                .extend(failures.map(|line| format!("{where_}: {line}")));
+            self.failures.extend(failures.map(|line| format!("{where_}: {line}")));
         }
         for (name, count) in &here.rows {
             self.rows.push(Measured {
@@ -230,10 +213,7 @@ impl Bench<'_> {
 
 /// The same system, its guest's image rewritten.
 fn as_rewritten(loaded: &Loaded) -> Loaded {
-    let mut loaded = Loaded {
-        system: loaded.system.clone(),
-        shown: loaded.shown.clone(),
-    };
+    let mut loaded = Loaded { system: loaded.system.clone(), shown: loaded.shown.clone() };
     loaded.system.guests[0].rewrite = Some(true);
     loaded
 }

@@ -63,9 +63,7 @@ fn cells(row: &Measured, context: Context<'_>) -> [String; 9] {
     let each = row.umbriel.each();
     let peer = context.peers.row(&row.name);
     let of_peer = |figure: Option<f64>| figure.map_or("-".to_owned(), number);
-    let growth = context
-        .ledger
-        .and_then(|ledger| ledger.growth(&row.name, row.umbriel));
+    let growth = context.ledger.and_then(|ledger| ledger.growth(&row.name, row.umbriel));
     [
         row.name.clone(),
         number(each),
@@ -74,13 +72,8 @@ fn cells(row: &Measured, context: Context<'_>) -> [String; 9] {
         of_peer(peer.map(|peer| peer.kvm_shadow)),
         of_peer(peer.map(|peer| peer.xen_shadow)),
         of_peer(peer.map(|peer| peer.best_shadow)),
-        context
-            .bars
-            .bar(&row.name)
-            .map_or("-".to_owned(), |bar| against(each, bar)),
-        growth.map_or("new".to_owned(), |growth| {
-            format!("{:+.1} %", 100.0 * growth)
-        }),
+        context.bars.bar(&row.name).map_or("-".to_owned(), |bar| against(each, bar)),
+        growth.map_or("new".to_owned(), |growth| format!("{:+.1} %", 100.0 * growth)),
     ]
 }
 
@@ -108,11 +101,7 @@ fn events(row: &Measured, peer: Option<&Peer>) -> String {
 
 /// Few digits: one behind the point where that is more than noise.
 fn number(figure: f64) -> String {
-    if figure < 1000.0 {
-        format!("{figure:.1}")
-    } else {
-        format!("{figure:.0}")
-    }
+    if figure < 1000.0 { format!("{figure:.1}") } else { format!("{figure:.0}") }
 }
 
 fn against(each: f64, bar: f64) -> String {
@@ -127,9 +116,8 @@ fn against(each: f64, bar: f64) -> String {
 pub fn json(results: &Results, context: Context<'_>) -> Value {
     let row = |row: &Measured| {
         let peer = context.peers.row(&row.name);
-        let operation = peer
-            .map(|peer| peer.operation.as_str())
-            .or_else(|| context.bars.operation(&row.name));
+        let operation =
+            peer.map(|peer| peer.operation.as_str()).or_else(|| context.bars.operation(&row.name));
         json!({
             "name": row.name,
             "operation": operation,

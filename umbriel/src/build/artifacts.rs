@@ -25,11 +25,7 @@ pub struct Artifacts {
 impl Artifacts {
     /// A kernel and nothing else.
     pub fn new(kernel: Kernel) -> Artifacts {
-        Artifacts {
-            kernel,
-            programs: BTreeMap::new(),
-            guests: BTreeMap::new(),
-        }
+        Artifacts { kernel, programs: BTreeMap::new(), guests: BTreeMap::new() }
     }
 
     fn path(repository: &Repository, debug: bool) -> PathBuf {
@@ -43,11 +39,7 @@ impl Artifacts {
         let text = fs::read(Artifacts::path(repository, debug)).ok()?;
         let artifacts: Artifacts = serde_json::from_slice(&text).ok()?;
         let kernel = [&artifacts.kernel.elf, &artifacts.kernel.elf32];
-        let whole = artifacts
-            .programs
-            .values()
-            .chain(kernel)
-            .all(|file| file.is_file());
+        let whole = artifacts.programs.values().chain(kernel).all(|file| file.is_file());
         whole.then_some(artifacts)
     }
 
@@ -69,9 +61,7 @@ impl Artifacts {
 
     /// The image of a guest that was built.
     pub fn guest(&self, source: &GuestSource) -> Option<&PathBuf> {
-        self.guests
-            .get(&guest_key(source))
-            .filter(|path| path.is_file())
+        self.guests.get(&guest_key(source)).filter(|path| path.is_file())
     }
 }
 

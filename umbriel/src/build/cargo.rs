@@ -37,11 +37,7 @@ pub fn processes(
     request: &Request,
 ) -> Result<BTreeMap<String, PathBuf>> {
     // One directory for each configuration: the bindings differ between them.
-    let profile = if request.debug_kernel {
-        "debug"
-    } else {
-        "release"
-    };
+    let profile = if request.debug_kernel { "debug" } else { "release" };
     let mut command = command(repository, &format!("processes-{profile}"));
     command.env(ABI_VARIABLE, &kernel.abi_dir);
     // The fault path crosses four crates; inlining across them is worth 2 to 6 %.
@@ -51,10 +47,7 @@ pub fn processes(
         command.args(["--package", package]);
     }
     let built = executables(&run(command, request.verbose)?);
-    match packages
-        .iter()
-        .find(|package| !built.contains_key(**package))
-    {
+    match packages.iter().find(|package| !built.contains_key(**package)) {
         Some(package) => Err(Error::new(format!("cargo built no program {package}"))),
         None => Ok(built),
     }
@@ -68,9 +61,7 @@ pub fn guest(repository: &Repository, directory: &Path, request: &Request) -> Re
     let manifest = repository.root().join(directory).join("Cargo.toml");
     if !manifest.is_file() {
         let shown = repository.shown(&manifest);
-        return Err(Error::new(format!(
-            "there is no guest to build: {shown} does not exist"
-        )));
+        return Err(Error::new(format!("there is no guest to build: {shown} does not exist")));
     }
     let mut command = command(repository, "guests");
     command.arg("--manifest-path").arg(&manifest);
@@ -92,10 +83,7 @@ fn command(repository: &Repository, target_directory: &str) -> Command {
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         // Backtraces follow frame pointers.
-        .env(
-            "CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS",
-            "-C force-frame-pointers=yes",
-        )
+        .env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", "-C force-frame-pointers=yes")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     command
@@ -114,10 +102,7 @@ fn run(mut command: Command, verbose: bool) -> Result<Output> {
         return Ok(output);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(format!(
-        "cargo failed to build what runs on seL4:\n{}",
-        said.trim_end()
-    )))
+    Err(Error::new(format!("cargo failed to build what runs on seL4:\n{}", said.trim_end())))
 }
 
 fn executables(output: &Output) -> BTreeMap<String, PathBuf> {
@@ -148,9 +133,6 @@ mod tests {
             stdout: stdout.into(),
             stderr: Vec::new(),
         };
-        assert_eq!(
-            executables(&output),
-            BTreeMap::from([("vmm".into(), "/t/vmm".into())])
-        );
+        assert_eq!(executables(&output), BTreeMap::from([("vmm".into(), "/t/vmm".into())]));
     }
 }

@@ -24,11 +24,7 @@ pub struct Kernel {
 
 /// The configuration for `--debug-kernel` or without.
 pub fn profile_named(debug: bool) -> Profile {
-    if debug {
-        Profile::Debug
-    } else {
-        Profile::Release
-    }
+    if debug { Profile::Debug } else { Profile::Release }
 }
 
 /// Builds the kernel, or finds it built.
@@ -43,10 +39,5 @@ pub fn build(repository: &Repository, debug: bool, progress: &Progress) -> Resul
         omit_edits: &[],
         progress: &|step| progress.step(&format!("kernel: {step}")),
     })?;
-    Ok(Kernel {
-        elf: image.elf,
-        elf32: image.elf32,
-        abi_dir: image.abi_dir,
-        hash: image.hash,
-    })
+    Ok(Kernel { elf: image.elf, elf32: image.elf32, abi_dir: image.abi_dir, hash: image.hash })
 }

@@ -33,11 +33,7 @@ pub const ABI_VARIABLE: &str = "UMBRIEL_SEL4_ABI";
 
 /// Packages of the processes.
 pub fn bare_packages() -> Vec<&'static str> {
-    ProgramKind::ALL
-        .into_iter()
-        .map(ProgramKind::name)
-        .chain([ROOT_TASK])
-        .collect()
+    ProgramKind::ALL.into_iter().map(ProgramKind::name).chain([ROOT_TASK]).collect()
 }
 
 /// What to build.

@@ -26,16 +26,9 @@ pub fn execute(repository: &Repository, args: &BenchArgs) -> Result<u8> {
     };
     let interrupted = interrupt_flag()?;
     let results = counted(repository, args, &interrupted)?;
-    let context = Context {
-        peers: &peers,
-        bars: &bars,
-        ledger: ledger.as_ref(),
-    };
+    let context = Context { peers: &peers, bars: &bars, ledger: ledger.as_ref() };
     if args.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&table::json(&results, context))?
-        );
+        println!("{}", serde_json::to_string_pretty(&table::json(&results, context))?);
     } else {
         print!("{}", table::text(&results, context));
     }
@@ -53,28 +46,19 @@ pub fn execute(repository: &Repository, args: &BenchArgs) -> Result<u8> {
     for regression in &regressions {
         eprintln!("umbriel: {regression}");
     }
-    Ok(u8::from(
-        !results.failures.is_empty() || !regressions.is_empty(),
-    ))
+    Ok(u8::from(!results.failures.is_empty() || !regressions.is_empty()))
 }
 
 fn counted(repository: &Repository, args: &BenchArgs, interrupted: &AtomicBool) -> Result<Results> {
     let progress = Progress::new();
-    let request = Request {
-        rows: &args.rows,
-        counts: args.counts || args.bless,
-        consent: args.consent,
-    };
-    measure(repository, request, interrupted, &|step| {
-        progress.step(step)
-    })
+    let request =
+        Request { rows: &args.rows, counts: args.counts || args.bless, consent: args.consent };
+    measure(repository, request, interrupted, &|step| progress.step(step))
 }
 
 fn bless(repository: &Repository, results: &Results) -> Result<u8> {
     if !results.failures.is_empty() {
-        return Err(Error::new(
-            "nothing is recorded: a check of the bench guest failed",
-        ));
+        return Err(Error::new("nothing is recorded: a check of the bench guest failed"));
     }
     let tools = results.tools.clone();
     Ledger::new(tools, results.kernel.clone(), &results.rows).write(repository)?;

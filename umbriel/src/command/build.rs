@@ -15,18 +15,10 @@ use crate::tools::{self, Need};
 /// What the failing step said.
 pub fn execute(repository: &Repository, args: &BuildArgs) -> Result<u8> {
     let loaded = compose::load(repository, &args.system)?;
-    let built = build_for(
-        repository,
-        &loaded,
-        args.system.debug_kernel,
-        args.consent,
-        &[Need::Build],
-    )?;
-    let mut text = format!(
-        "kernel  {}  ({})\n",
-        repository.shown(&built.kernel.elf32),
-        built.kernel.hash
-    );
+    let built =
+        build_for(repository, &loaded, args.system.debug_kernel, args.consent, &[Need::Build])?;
+    let mut text =
+        format!("kernel  {}  ({})\n", repository.shown(&built.kernel.elf32), built.kernel.hash);
     for (name, path) in built.programs.iter().chain(&built.guests) {
         text += &format!("{name}  {}\n", repository.shown(path));
     }
@@ -48,12 +40,7 @@ pub fn build_for(
     tools::require(needs, consent.yes)?;
     let request = Request {
         debug_kernel,
-        guests: loaded
-            .system
-            .guests
-            .iter()
-            .map(|guest| guest.source.clone())
-            .collect(),
+        guests: loaded.system.guests.iter().map(|guest| guest.source.clone()).collect(),
         verbose: consent.verbose,
     };
     build::build(repository, &request, &Progress::new())

@@ -23,10 +23,7 @@ pub fn execute(repository: &Repository, args: &CheckArgs) -> Result<u8> {
         .collect();
     let failed = results.iter().any(|(_, result)| result.is_err());
     if args.json {
-        let all: Vec<Value> = results
-            .iter()
-            .map(|(path, result)| record(path, result))
-            .collect();
+        let all: Vec<Value> = results.iter().map(|(path, result)| record(path, result)).collect();
         text::print(&(serde_json::to_string_pretty(&all)? + "\n"))?;
     } else {
         for (path, result) in &results {

@@ -28,10 +28,7 @@ pub fn execute(repository: &Repository, args: &ComposeArgs) -> Result<u8> {
         ))
     })?;
     write(repository, &loaded, &built, &args.output)?;
-    print!(
-        "{}",
-        how_to_boot(repository, &loaded, &built, &args.output)?
-    );
+    print!("{}", how_to_boot(repository, &loaded, &built, &args.output)?);
     Ok(0)
 }
 
@@ -59,12 +56,8 @@ fn how_to_boot(
     directory: &Path,
 ) -> Result<String> {
     let shown = |name: &str| repository.shown(&directory.join(name));
-    let mut direct = run::machine(
-        &loaded.system,
-        built,
-        &directory.join("umbriel.elf"),
-        Timing::RealTime,
-    )?;
+    let mut direct =
+        run::machine(&loaded.system, built, &directory.join("umbriel.elf"), Timing::RealTime)?;
     if let qemu::Boot::Kernel { kernel, .. } = &mut direct.boot {
         *kernel = directory.join("kernel32.elf");
     }

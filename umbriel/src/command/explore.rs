@@ -44,11 +44,7 @@ mod tests {
 
     #[test]
     fn the_models_program_is_told_what_to_do() {
-        let mut args = ExploreArgs {
-            model: None,
-            address: "localhost:1".to_owned(),
-            count: false,
-        };
+        let mut args = ExploreArgs { model: None, address: "localhost:1".to_owned(), count: false };
         assert!(arguments(&args).is_empty(), "it lists the models");
         args.model = Some("page".to_owned());
         assert_eq!(arguments(&args), ["--serve", "localhost:1", "page"]);

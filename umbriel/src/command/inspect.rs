@@ -18,15 +18,8 @@ use crate::output::text;
 pub fn execute(args: &InspectArgs) -> Result<u8> {
     let bytes = fs::read(&args.image).map_err(Error::io("read", &args.image))?;
     let name = args.image.display().to_string();
-    let image = Image {
-        name: &name,
-        bytes: &bytes,
-    };
-    let kernel = if args.plain_kernel {
-        KernelSupport::Plain
-    } else {
-        KernelSupport::ExactSyscall
-    };
+    let image = Image { name: &name, bytes: &bytes };
+    let kernel = if args.plain_kernel { KernelSupport::Plain } else { KernelSupport::ExactSyscall };
     let inspection = inspect(&image, kernel)?;
     let output = if args.json {
         serde_json::to_string_pretty(&record(&name, &inspection))? + "\n"
@@ -73,10 +66,7 @@ fn table(inspection: &Inspection) -> String {
 
 fn summary(inspection: &Inspection) -> String {
     let count = |word: &str| {
-        let fates = inspection
-            .findings
-            .iter()
-            .map(|finding| finding.fate.word());
+        let fates = inspection.findings.iter().map(|finding| finding.fate.word());
         fates.filter(|fate| *fate == word).count()
     };
     let verdict = match count("doubt") {
@@ -121,11 +111,7 @@ mod tests {
             platform: Platform::Pc64,
             findings: vec![
                 finding(0x20_0000, "cpuid", Fate::Rewritten(Means::Interrupt)),
-                finding(
-                    0x20_0010,
-                    "rdtsc",
-                    Fate::Native("the machine's time-stamp counter"),
-                ),
+                finding(0x20_0010, "rdtsc", Fate::Native("the machine's time-stamp counter")),
             ],
         }
     }
@@ -146,9 +132,6 @@ mod tests {
         assert_eq!(record["can_be_rewritten"], true);
         let first = &record["instructions"][0];
         assert_eq!(first["address"], "0x200000");
-        assert_eq!(
-            (&first["bytes"], &first["fate"]),
-            (&json!("0f a2"), &json!("rewritten"))
-        );
+        assert_eq!((&first["bytes"], &first["fate"]), (&json!("0f a2"), &json!("rewritten")));
     }
 }

@@ -32,9 +32,7 @@ fn description(repository: &Repository, debug: bool) -> Result<String> {
     let profile = profile_named(debug);
     let config = kernel_build::config(repository.root(), profile)?;
     let settings = config.settings.iter();
-    let settings: Vec<String> = settings
-        .filter_map(|(name, value)| setting(name, value))
-        .collect();
+    let settings: Vec<String> = settings.filter_map(|(name, value)| setting(name, value)).collect();
     let (version, package) = (kernel_build::SEL4_VERSION, kernel_build::KERNEL_PACKAGE);
     let mut text = format!(
         "seL4 {version} from the package {package}\n\nconfiguration {}:\n{}\n\nedits:\n",
@@ -42,11 +40,7 @@ fn description(repository: &Repository, debug: bool) -> Result<String> {
         wrapped(&settings.join(" "), 2),
     );
     for edit in kernel_build::edits(repository.root())? {
-        let proof = format!(
-            "Origin: {}. Proof: {}.",
-            plain(&edit.origin),
-            plain(&edit.proof)
-        );
+        let proof = format!("Origin: {}. Proof: {}.", plain(&edit.origin), plain(&edit.proof));
         text += &format!("  {} {}\n", edit.id, edit.title);
         text += &format!("{}\n{}\n\n", wrapped(&edit.reason, 5), wrapped(&proof, 5));
     }
@@ -79,10 +73,7 @@ fn wrapped(text: &str, indent: usize) -> String {
             lines.push(word.to_owned());
         }
     }
-    let lines: Vec<String> = lines
-        .iter()
-        .map(|line| format!("{:indent$}{line}", ""))
-        .collect();
+    let lines: Vec<String> = lines.iter().map(|line| format!("{:indent$}{line}", "")).collect();
     lines.join("\n")
 }
 

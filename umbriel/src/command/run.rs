@@ -40,42 +40,22 @@ pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
     let timeout = timeout(args.timeout)?;
     check_stdin(args, &loaded.system)?;
     let needs = [Need::Build, Need::Boot];
-    let built = build_for(
-        repository,
-        &loaded,
-        args.system.debug_kernel,
-        args.consent,
-        &needs,
-    )?;
+    let built = build_for(repository, &loaded, args.system.debug_kernel, args.consent, &needs)?;
     let image = compose::compose(repository, &loaded, &built)?;
     let path = repository.target(&format!("umbriel/run/{}.elf", loaded.system.name));
     compose::write_whole(&path, &image)?;
 
-    let timing = if args.icount {
-        Timing::InstructionCount
-    } else {
-        Timing::RealTime
-    };
+    let timing = if args.icount { Timing::InstructionCount } else { Timing::RealTime };
     let machine = machine(&loaded.system, &built, &path, timing)?;
     if args.consent.verbose {
         eprintln!("umbriel: {}", machine.replay_command());
     }
     let interrupted = interrupt_flag()?;
-    let limits = Limits {
-        timeout,
-        interrupted: &interrupted,
-    };
-    let names: Vec<&str> = loaded
-        .system
-        .guests
-        .iter()
-        .map(|guest| guest.name.as_str())
-        .collect();
+    let limits = Limits { timeout, interrupted: &interrupted };
+    let names: Vec<&str> = loaded.system.guests.iter().map(|guest| guest.name.as_str()).collect();
     if args.json {
-        let mut lines = Lines {
-            json: JsonLines::new(stdout().lock()),
-            without_trace: args.trace.is_some(),
-        };
+        let mut lines =
+            Lines { json: JsonLines::new(stdout().lock()), without_trace: args.trace.is_some() };
         let outcome = boot(&machine, limits, args, &interrupted, &mut lines)?;
         let status = conclude(&outcome, &names);
         lines.finish(&outcome, &names, status, args.counters)?;
@@ -125,11 +105,7 @@ fn check_stdin(args: &RunArgs, system: &System) -> Result<()> {
     let Some(name) = &args.stdin else {
         return Ok(());
     };
-    let names: Vec<&str> = system
-        .guests
-        .iter()
-        .map(|guest| guest.name.as_str())
-        .collect();
+    let names: Vec<&str> = system.guests.iter().map(|guest| guest.name.as_str()).collect();
     if names.contains(&name.as_str()) {
         return Ok(());
     }
@@ -161,19 +137,12 @@ fn write_trace(args: &RunArgs, outcome: &Outcome) -> Result<()> {
     let Some(path) = &args.trace else {
         return Ok(());
     };
-    let mut traced: Vec<_> = outcome
-        .records
-        .iter()
-        .filter(|record| record.is_trace())
-        .collect();
+    let mut traced: Vec<_> = outcome.records.iter().filter(|record| record.is_trace()).collect();
     traced.sort_by_key(|record| {
         let guest = record.value["guest"].as_str().unwrap_or_default();
         (guest, record.value["number"].as_u64())
     });
-    let lines: String = traced
-        .iter()
-        .map(|record| format!("{}\n", record.value))
-        .collect();
+    let lines: String = traced.iter().map(|record| format!("{}\n", record.value)).collect();
     std::fs::write(path, lines).map_err(Error::io("write", path))
 }
 
@@ -243,10 +212,7 @@ fn conclude(outcome: &Outcome, names: &[&str]) -> u8 {
     }
     match outcome.end {
         MachineEnd::Off => {
-            for name in names
-                .iter()
-                .filter(|name| !outcome.guests.contains_key(**name))
-            {
+            for name in names.iter().filter(|name| !outcome.guests.contains_key(**name)) {
                 eprintln!(
                     "umbriel: the machine went off, but the guest {name} never reported its end"
                 );
@@ -254,9 +220,8 @@ fn conclude(outcome: &Outcome, names: &[&str]) -> u8 {
         }
         MachineEnd::Died => {
             let status = ended.and_then(|ended| ended.status);
-            let status = status.map_or("by a signal".to_owned(), |status| {
-                format!("with status {status}")
-            });
+            let status =
+                status.map_or("by a signal".to_owned(), |status| format!("with status {status}"));
             eprintln!(
                 "umbriel: the machine ended without switching itself off (QEMU ended {status}); try --debug-kernel"
             );

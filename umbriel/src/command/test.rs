@@ -43,10 +43,8 @@ pub fn execute(repository: &Repository, args: &TestArgs) -> Result<u8> {
     let tests = boot::load(repository, |name| {
         filter.is_none_or(|filter| format!("boot/{name}").contains(filter))
     })?;
-    let tests: Vec<BootTest> = tests
-        .into_iter()
-        .filter(|test| args.long || !test.expected.long)
-        .collect();
+    let tests: Vec<BootTest> =
+        tests.into_iter().filter(|test| args.long || !test.expected.long).collect();
     let nothing = Built::none();
     let planned = selected(all(repository, &tests, &nothing, args, &interrupted), args);
     if planned.is_empty() {
@@ -89,11 +87,7 @@ fn needs(cases: &[Case<'_>]) -> Vec<Need> {
 
 fn show(cases: &[Case<'_>]) {
     for case in cases {
-        println!(
-            "{}{}",
-            case.full_name(),
-            if case.long { "  (long)" } else { "" }
-        );
+        println!("{}{}", case.full_name(), if case.long { "  (long)" } else { "" });
     }
 }
 
@@ -107,28 +101,19 @@ fn selected<'a>(cases: Vec<Case<'a>>, args: &TestArgs) -> Vec<Case<'a>> {
 fn build_for(repository: &Repository, tests: &[BootTest], consent: ConsentArgs) -> Result<Built> {
     let progress = Progress::new();
     let build = |debug_kernel: bool| -> Result<Artifacts> {
-        let wanted = tests
-            .iter()
-            .filter(|test| test.expected.debug_kernel == debug_kernel);
+        let wanted = tests.iter().filter(|test| test.expected.debug_kernel == debug_kernel);
         let guests = wanted.flat_map(|test| test.loaded.system.guests.iter());
         let mut guests: Vec<_> = guests.map(|guest| guest.source.clone()).collect();
         guests.sort_by_key(|source| (source.key(), source.to_string()));
         guests.dedup();
         build::build(
             repository,
-            &Request {
-                debug_kernel,
-                guests,
-                verbose: consent.verbose,
-            },
+            &Request { debug_kernel, guests, verbose: consent.verbose },
             &progress,
         )
     };
     let debug = tests.iter().any(|test| test.expected.debug_kernel);
-    Ok(Built {
-        release: Some(build(false)?),
-        debug: if debug { Some(build(true)?) } else { None },
-    })
+    Ok(Built { release: Some(build(false)?), debug: if debug { Some(build(true)?) } else { None } })
 }
 
 /// Every case, from cheap to dear.
@@ -177,33 +162,19 @@ fn all<'a>(
 }
 
 fn cargo_cases<'a>(repository: &'a Repository, built: &'a Built) -> Vec<Case<'a>> {
-    let abi = built
-        .release
-        .as_ref()
-        .map(|built| OsString::from(&built.kernel.abi_dir));
-    let abi: Vec<(String, OsString)> = abi
-        .into_iter()
-        .map(|directory| (build::ABI_VARIABLE.to_owned(), directory))
-        .collect();
+    let abi = built.release.as_ref().map(|built| OsString::from(&built.kernel.abi_dir));
+    let abi: Vec<(String, OsString)> =
+        abi.into_iter().map(|directory| (build::ABI_VARIABLE.to_owned(), directory)).collect();
     let bare: Vec<&str> = build::bare_packages()
         .iter()
         .chain(&OTHER_BARE_PACKAGES)
         .flat_map(|package| ["--package", package])
         .collect();
-    let bare_lints = [
-        &["clippy", "--quiet", "--target", build::TARGET][..],
-        &bare,
-        &["--", "-D", "warnings"],
-    ]
-    .concat();
+    let bare_lints =
+        [&["clippy", "--quiet", "--target", build::TARGET][..], &bare, &["--", "-D", "warnings"]]
+            .concat();
     vec![
-        cargo::case(
-            repository,
-            "lint",
-            "format",
-            &["fmt", "--all", "--check"],
-            Vec::new(),
-        ),
+        cargo::case(repository, "lint", "format", &["fmt", "--all", "--check"], Vec::new()),
         cargo::case(
             repository,
             "lint",

@@ -46,8 +46,5 @@ fn make(tree: &Path, iso: &Path) -> Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(format!(
-        "grub-mkrescue failed:\n{}",
-        said.trim_end()
-    )))
+    Err(Error::new(format!("grub-mkrescue failed:\n{}", said.trim_end())))
 }

@@ -52,9 +52,7 @@ fn programs(repository: &Repository, files: &BTreeMap<String, PathBuf>) -> Resul
             .map_err(|error| Error::new(format!("{}: {error}", repository.shown(path))))?;
         programs.push(program);
     }
-    programs
-        .try_into()
-        .map_err(|_| Error::new("the list of programs has the wrong length"))
+    programs.try_into().map_err(|_| Error::new("the list of programs has the wrong length"))
 }
 
 fn program_file<'a>(
@@ -64,9 +62,7 @@ fn program_file<'a>(
 ) -> Result<&'a PathBuf> {
     files.get(name).ok_or_else(|| {
         let target = repository.shown(&repository.target("umbriel"));
-        Error::new(format!(
-            "{name} is not built, says {target}; `cargo umbriel build` builds it"
-        ))
+        Error::new(format!("{name} is not built, says {target}; `cargo umbriel build` builds it"))
     })
 }
 

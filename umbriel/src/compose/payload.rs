@@ -27,10 +27,7 @@ pub fn payload(
     let guest = &loaded.system.guests[index];
     let path = image_file(loaded, &guest.source, artifacts)?;
     let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-    let image = Image {
-        name: &repository.shown(&path),
-        bytes: &bytes,
-    };
+    let image = Image { name: &repository.shown(&path), bytes: &bytes };
     let options = |platform| Options {
         memory_bytes: guest.memory_bytes,
         arguments: guest.args.clone(),
@@ -45,9 +42,7 @@ pub fn payload(
     .and_then(|platform| guest_loader::place(&image, platform, &options(platform)));
     match placed {
         Ok(placed) => Ok(convert(placed)),
-        Err(refused) => Err(refusal(
-            &loaded.system.refuse_guest(index, problem(&refused)),
-        )),
+        Err(refused) => Err(refusal(&loaded.system.refuse_guest(index, problem(&refused)))),
     }
 }
 
@@ -72,21 +67,14 @@ fn problem(refusal: &Refusal) -> Problem {
 }
 
 fn convert(placed: PlacedGuest) -> GuestPayload {
-    let load = |load: guest_loader::Load| GuestLoad {
-        gpa: load.gpa.get(),
-        bytes: load.bytes,
-    };
+    let load = |load: guest_loader::Load| GuestLoad { gpa: load.gpa.get(), bytes: load.bytes };
     let range = |&(start, end): &(_, _)| range(start, end);
     GuestPayload {
         platform: placed.platform,
         memory_bytes: placed.memory_bytes,
         loads: placed.loads.into_iter().map(load).collect(),
         read_only: placed.read_only.iter().map(range).collect(),
-        patches: placed
-            .patches
-            .iter()
-            .map(|patch| (patch.gpa.get(), patch.kind))
-            .collect(),
+        patches: placed.patches.iter().map(|patch| (patch.gpa.get(), patch.kind)).collect(),
         rewrites: placed.rewrites,
         start: placed.start,
         secondary: placed.secondary,
@@ -94,8 +82,5 @@ fn convert(placed: PlacedGuest) -> GuestPayload {
 }
 
 fn range(start: x86::Gpa, end: x86::Gpa) -> GpaRange {
-    GpaRange {
-        start: start.get(),
-        end: end.get(),
-    }
+    GpaRange { start: start.get(), end: end.get() }
 }

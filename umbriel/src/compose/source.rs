@@ -44,19 +44,13 @@ pub fn load(repository: &Repository, args: &SystemArgs) -> Result<Loaded> {
     }
     let system = manifest::load(&path, Some(repository.root()))
         .map_err(|diagnostics| refusal(&diagnostics))?;
-    Ok(Loaded {
-        system,
-        shown: path.display().to_string(),
-    })
+    Ok(Loaded { system, shown: path.display().to_string() })
 }
 
 fn load_image(repository: &Repository, path: &Path, args: &SystemArgs) -> Result<Loaded> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     let shown = path.display().to_string();
-    let image = Image {
-        name: &shown,
-        bytes: &bytes,
-    };
+    let image = Image { name: &shown, bytes: &bytes };
     let platform = detect(&image)?;
     let memory = match &args.mem {
         Some(text) => size(text)?,
@@ -71,28 +65,19 @@ fn load_image(repository: &Repository, path: &Path, args: &SystemArgs) -> Result
     let mut system = manifest::load_from(&generated, &generated.path, Some(repository.root()))
         .map_err(|diagnostics| refusal(&diagnostics))?;
     if args.no_rewrite {
-        system
-            .guests
-            .iter_mut()
-            .for_each(|guest| guest.rewrite = Some(false));
+        system.guests.iter_mut().for_each(|guest| guest.rewrite = Some(false));
     }
     Ok(Loaded { system, shown })
 }
 
 fn size(text: &str) -> Result<u64> {
-    let no_size = |_| {
-        Error::new(format!(
-            "--mem {text:?} is no size; write one such as \"64 MiB\""
-        ))
-    };
+    let no_size =
+        |_| Error::new(format!("--mem {text:?} is no size; write one such as \"64 MiB\""));
     Size::parse(text).map(|size| size.0).map_err(no_size)
 }
 
 fn words(text: &str) -> Vec<String> {
-    text.split(' ')
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// An error that shows `diagnostics`.
@@ -108,19 +93,11 @@ struct Overlay {
 
 impl Files for Overlay {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        if path == self.path {
-            Ok(self.text.clone().into_bytes())
-        } else {
-            Disk.read(path)
-        }
+        if path == self.path { Ok(self.text.clone().into_bytes()) } else { Disk.read(path) }
     }
 
     fn length(&self, path: &Path) -> io::Result<u64> {
-        if path == self.path {
-            Ok(self.text.len() as u64)
-        } else {
-            Disk.length(path)
-        }
+        if path == self.path { Ok(self.text.len() as u64) } else { Disk.length(path) }
     }
 }
 

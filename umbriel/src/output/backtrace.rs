@@ -23,11 +23,8 @@ pub fn describe(backtrace: &Backtrace, programs: &Programs) -> Vec<String> {
     for (index, address) in backtrace.addresses.iter().copied().enumerate() {
         // A return address is that of the instruction behind the call, which
         // may belong to another line.
-        let (word, probe) = if index == 0 {
-            ("at", address)
-        } else {
-            ("by", address.saturating_sub(1))
-        };
+        let (word, probe) =
+            if index == 0 { ("at", address) } else { ("by", address.saturating_sub(1)) };
         let frames = match &loader {
             Some(loader) if address >= FIRST_CODE => frames(loader, address, probe),
             _ => vec![format!("{address:#x}")],
@@ -45,12 +42,8 @@ fn frames(loader: &Loader, address: u64, probe: u64) -> Vec<String> {
             let Some(function) = frame.function else {
                 continue;
             };
-            let name = function
-                .demangle()
-                .map_or_else(|_| "?".into(), |name| name.into_owned());
-            let place = frame
-                .location
-                .and_then(|place| Some((place.file?, place.line?)));
+            let name = function.demangle().map_or_else(|_| "?".into(), |name| name.into_owned());
+            let place = frame.location.and_then(|place| Some((place.file?, place.line?)));
             lines.push(match place {
                 Some((file, line)) => format!("{name}, {}:{line}", short(file)),
                 None => name,
@@ -71,13 +64,9 @@ fn frames(loader: &Loader, address: u64, probe: u64) -> Vec<String> {
 
 /// A source path without the directories that differ between machines.
 fn short(file: &str) -> &str {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .and_then(Path::to_str)
-        .unwrap_or("");
-    let file = file
-        .strip_prefix(repository)
-        .map_or(file, |rest| rest.trim_start_matches('/'));
+    let repository =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(Path::to_str).unwrap_or("");
+    let file = file.strip_prefix(repository).map_or(file, |rest| rest.trim_start_matches('/'));
     ["/registry/src/", "/library/"]
         .iter()
         .find_map(|mark| file.find(mark).map(|at| &file[at + 1..]))
@@ -90,15 +79,10 @@ mod tests {
 
     #[test]
     fn unknown_programs_show_addresses() {
-        let backtrace = Backtrace {
-            process: "vmm/web".into(),
-            addresses: vec![0x40_0010, 0x40_0020],
-        };
+        let backtrace =
+            Backtrace { process: "vmm/web".into(), addresses: vec![0x40_0010, 0x40_0020] };
         let lines = describe(&backtrace, &Programs::new());
-        assert_eq!(
-            lines,
-            ["backtrace of vmm/web:", "  at 0x400010", "  by 0x400020"]
-        );
+        assert_eq!(lines, ["backtrace of vmm/web:", "  at 0x400010", "  by 0x400020"]);
     }
 
     #[test]
@@ -112,16 +96,12 @@ mod tests {
         let symbol = file
             .symbols()
             .find(|symbol| {
-                symbol
-                    .name()
-                    .is_ok_and(|name| name.contains("a_function_of_this_very_program"))
+                symbol.name().is_ok_and(|name| name.contains("a_function_of_this_very_program"))
             })
             .unwrap();
         let found = frames(&loader, symbol.address(), symbol.address());
         assert!(
-            found
-                .iter()
-                .any(|frame| frame.contains("a_function_of_this_very_program")),
+            found.iter().any(|frame| frame.contains("a_function_of_this_very_program")),
             "{found:?}"
         );
     }
@@ -132,10 +112,7 @@ mod tests {
             short("/root/.cargo/registry/src/x/heapless/lib.rs"),
             "registry/src/x/heapless/lib.rs"
         );
-        assert_eq!(
-            short("/rustc/abc/library/core/src/panic.rs"),
-            "library/core/src/panic.rs"
-        );
+        assert_eq!(short("/rustc/abc/library/core/src/panic.rs"), "library/core/src/panic.rs");
         assert_eq!(
             short(&format!("{}/src/main.rs", env!("CARGO_MANIFEST_DIR"))),
             "umbriel/src/main.rs"

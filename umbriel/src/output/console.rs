@@ -39,10 +39,7 @@ pub struct ConsoleParser {
 /// What the first bytes of a line are.
 enum Head {
     Undecided,
-    Prefix {
-        name_bytes: usize,
-        prefix_bytes: usize,
-    },
+    Prefix { name_bytes: usize, prefix_bytes: usize },
     NoPrefix,
 }
 
@@ -74,10 +71,7 @@ impl ConsoleParser {
     }
 
     fn text<'a>(&mut self, bytes: &'a [u8], pieces: &mut Vec<Piece>) -> &'a [u8] {
-        let length = bytes
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .unwrap_or(bytes.len());
+        let length = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
         let (text, rest) = bytes.split_at(length);
         if !text.is_empty() {
             pieces.push(Piece::Text(text.to_vec()));
@@ -97,10 +91,7 @@ impl ConsoleParser {
         };
         let bytes = std::mem::take(&mut self.head);
         let text_at = match head {
-            Head::Prefix {
-                name_bytes,
-                prefix_bytes,
-            } => {
+            Head::Prefix { name_bytes, prefix_bytes } => {
                 let name = String::from_utf8_lossy(&bytes[..name_bytes]).into_owned();
                 self.begin(Some(name), bytes[name_bytes] == b'+', pieces);
                 prefix_bytes
@@ -127,14 +118,8 @@ fn head(bytes: &[u8]) -> Head {
         [] if name_bytes <= NAME_MAX => Head::Undecided,
         [b'|' | b'+', ..] if !(1..=NAME_MAX).contains(&name_bytes) => Head::NoPrefix,
         [b'|' | b'+'] => Head::Undecided,
-        [b'|' | b'+', b' ', ..] => Head::Prefix {
-            name_bytes,
-            prefix_bytes: name_bytes + 2,
-        },
-        [b'|' | b'+', b'\n', ..] => Head::Prefix {
-            name_bytes,
-            prefix_bytes: name_bytes + 1,
-        },
+        [b'|' | b'+', b' ', ..] => Head::Prefix { name_bytes, prefix_bytes: name_bytes + 2 },
+        [b'|' | b'+', b'\n', ..] => Head::Prefix { name_bytes, prefix_bytes: name_bytes + 1 },
         _ => Head::NoPrefix,
     }
 }
@@ -159,10 +144,7 @@ mod tests {
     }
 
     fn start(source: &str) -> Piece {
-        Piece::Start {
-            source: Some(source.into()),
-            continued: false,
-        }
+        Piece::Start { source: Some(source.into()), continued: false }
     }
 
     fn text(text: &str) -> Piece {
@@ -172,14 +154,8 @@ mod tests {
     #[test]
     fn lines_have_sources() {
         let pieces = parse(&[b"web| hi\nump\nweb-2+ there\nweb| \nweb|\n"]);
-        let continued = Piece::Start {
-            source: Some("web-2".into()),
-            continued: true,
-        };
-        let none = Piece::Start {
-            source: None,
-            continued: false,
-        };
+        let continued = Piece::Start { source: Some("web-2".into()), continued: true };
+        let none = Piece::Start { source: None, continued: false };
         let end = Piece::End;
         assert_eq!(
             pieces,
@@ -196,25 +172,9 @@ mod tests {
     #[test]
     fn only_a_whole_prefix_counts() {
         let long = format!("{}| x\n", "a".repeat(33));
-        for line in [
-            "| x\n",
-            "We| x\n",
-            "web x| y\n",
-            "a+b\n",
-            "\n",
-            "web",
-            "web|",
-            &long,
-        ] {
+        for line in ["| x\n", "We| x\n", "web x| y\n", "a+b\n", "\n", "web", "web|", &long] {
             let pieces = parse(&[line.as_bytes()]);
-            assert_eq!(
-                pieces[0],
-                Piece::Start {
-                    source: None,
-                    continued: false
-                },
-                "{line:?}"
-            );
+            assert_eq!(pieces[0], Piece::Start { source: None, continued: false }, "{line:?}");
         }
     }
 

@@ -24,9 +24,8 @@ pub fn of_guest(records: &[Record], guest: &str) -> Counters {
         if !named {
             continue;
         }
-        let values = counters
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), value.as_u64()?)));
+        let values =
+            counters.iter().filter_map(|(name, value)| Some((name.clone(), value.as_u64()?)));
         all.entry(process.to_owned()).or_default().extend(values);
     }
     all

@@ -25,11 +25,7 @@ impl Escaper {
     /// The line's end: returns what was held back.
     pub fn end_line(&mut self) -> String {
         let held = std::mem::take(&mut self.held);
-        if held == b"\r" {
-            String::new()
-        } else {
-            escape(&held)
-        }
+        if held == b"\r" { String::new() } else { escape(&held) }
     }
 }
 

@@ -59,12 +59,7 @@ pub struct JsonLines<W> {
 impl<W: Write> JsonLines<W> {
     /// Writes to `out`.
     pub fn new(out: W) -> JsonLines<W> {
-        JsonLines {
-            out,
-            error: None,
-            current: String::new(),
-            open: BTreeMap::new(),
-        }
+        JsonLines { out, error: None, current: String::new(), open: BTreeMap::new() }
     }
 
     /// Writes an object; after a failure, nothing more.
@@ -86,12 +81,9 @@ impl<W: Write> JsonLines<W> {
                     self.complete(&self.current.clone());
                 }
             }
-            Piece::Text(bytes) => self
-                .open
-                .entry(self.current.clone())
-                .or_default()
-                .0
-                .extend(bytes),
+            Piece::Text(bytes) => {
+                self.open.entry(self.current.clone()).or_default().0.extend(bytes)
+            }
             Piece::End => self.open.entry(self.current.clone()).or_default().1 = true,
         }
     }
@@ -135,16 +127,9 @@ mod tests {
         }
         lines.flush_lines();
         let text = String::from_utf8(out).unwrap();
-        let lines: Vec<Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        let line = |index: usize| {
-            (
-                lines[index]["source"].as_str(),
-                lines[index]["line"].as_str(),
-            )
-        };
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let line = |index: usize| (lines[index]["source"].as_str(), lines[index]["line"].as_str());
         assert_eq!(lines.len(), 4, "{text}");
         assert_eq!(line(0), (Some("a"), Some("two")));
         assert_eq!(line(1), (Some("b"), Some("x")));
@@ -166,10 +151,7 @@ mod tests {
     #[test]
     fn a_guest_without_an_end_is_no_success() {
         assert_eq!(guest("web", None)["status"], Value::Null);
-        let end = GuestEnd {
-            status: 0,
-            cause: "exit".into(),
-        };
+        let end = GuestEnd { status: 0, cause: "exit".into() };
         assert_eq!(guest("web", Some(&end))["status"], 0);
     }
 }

@@ -71,9 +71,7 @@ pub struct Backtrace {
 impl Backtrace {
     /// The program that crashed, without the guest's name.
     pub fn program(&self) -> &str {
-        self.process
-            .split_once('/')
-            .map_or(self.process.as_str(), |(program, _)| program)
+        self.process.split_once('/').map_or(self.process.as_str(), |(program, _)| program)
     }
 }
 
@@ -112,13 +110,11 @@ fn parse(line: &[u8]) -> Option<Result<Record, Malformed>> {
         return None;
     }
     let malformed = || Malformed(crate::output::escape::escape(line));
-    let record = serde_json::from_slice::<Value>(line)
-        .ok()
-        .and_then(|value| {
-            let named = value.get("record").is_some_and(Value::is_string);
-            let content = Content::deserialize(&value).ok().filter(|_| named)?;
-            Some(Record { value, content })
-        });
+    let record = serde_json::from_slice::<Value>(line).ok().and_then(|value| {
+        let named = value.get("record").is_some_and(Value::is_string);
+        let content = Content::deserialize(&value).ok().filter(|_| named)?;
+        Some(Record { value, content })
+    });
     Some(record.ok_or_else(malformed))
 }
 
@@ -127,58 +123,37 @@ mod tests {
     use super::*;
 
     fn content(line: &str) -> Content {
-        RecordParser::default()
-            .push(line.as_bytes())
-            .remove(0)
-            .unwrap()
-            .content
+        RecordParser::default().push(line.as_bytes()).remove(0).unwrap().content
     }
 
     #[test]
     fn known_records_are_read() {
-        assert_eq!(
-            content("{\"record\":\"boot\",\"version\":\"0.1.0\"}\n"),
-            Content::Boot {}
-        );
-        assert_eq!(
-            content("{\"record\":\"machine-off\"}\r\n"),
-            Content::MachineOff {}
-        );
+        assert_eq!(content("{\"record\":\"boot\",\"version\":\"0.1.0\"}\n"), Content::Boot {});
+        assert_eq!(content("{\"record\":\"machine-off\"}\r\n"), Content::MachineOff {});
         assert_eq!(
             content(
                 "{\"record\":\"guest-ended\",\"guest\":\"web\",\"status\":3,\"cause\":\"exit\"}\n"
             ),
-            Content::GuestEnded {
-                guest: "web".into(),
-                status: 3,
-                cause: "exit".into()
-            }
+            Content::GuestEnded { guest: "web".into(), status: 3, cause: "exit".into() }
         );
     }
 
     #[test]
     fn a_crash_names_program_and_place() {
         let line = r#"{"record":"crash","process":"vmm/web","guest":"web","fault":"VM fault","ip":4198400}"#;
-        let crash = Content::Crash {
-            process: "vmm/web".into(),
-            fault: "VM fault".into(),
-        };
+        let crash = Content::Crash { process: "vmm/web".into(), fault: "VM fault".into() };
         assert_eq!(content(&format!("{line}\n")), crash);
         let line =
             r#"{"record":"crash-backtrace","process":"vmm/web","backtrace":[4198400,4198500]}"#;
-        let Content::CrashBacktrace(backtrace) = content(&format!("{line}\n")) else {
-            panic!()
-        };
+        let Content::CrashBacktrace(backtrace) = content(&format!("{line}\n")) else { panic!() };
         assert_eq!(backtrace.program(), "vmm");
         assert_eq!(backtrace.addresses, [4_198_400, 4_198_500]);
     }
 
     #[test]
     fn records_of_later_versions_are_kept() {
-        let record = RecordParser::default()
-            .push(b"{\"record\":\"trace\",\"x\":[1]}\n")
-            .remove(0)
-            .unwrap();
+        let record =
+            RecordParser::default().push(b"{\"record\":\"trace\",\"x\":[1]}\n").remove(0).unwrap();
         assert_eq!(record.content, Content::Unknown);
         assert_eq!(record.value["x"][0], 1);
     }
@@ -186,13 +161,9 @@ mod tests {
     #[test]
     fn what_is_no_record_is_reported() {
         let mut parser = RecordParser::default();
-        for bad in [
-            "hello",
-            "{}",
-            "[1]",
-            "{\"record\":7}",
-            "{\"record\":\"guest-ended\",\"guest\":\"w\"}",
-        ] {
+        for bad in
+            ["hello", "{}", "[1]", "{\"record\":7}", "{\"record\":\"guest-ended\",\"guest\":\"w\"}"]
+        {
             let line = format!("{bad}\n");
             assert_eq!(parser.push(line.as_bytes()), [Err(Malformed(bad.into()))]);
         }

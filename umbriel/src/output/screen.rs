@@ -21,13 +21,7 @@ pub struct Screen<W> {
 impl<W: Write> Screen<W> {
     /// Shows on `out`; `coloured` if that is a terminal.
     pub fn new(out: W, coloured: bool) -> Screen<W> {
-        Screen {
-            out,
-            coloured,
-            known: Vec::new(),
-            escaper: Escaper::default(),
-            line_open: false,
-        }
+        Screen { out, coloured, known: Vec::new(), escaper: Escaper::default(), line_open: false }
     }
 
     /// Shows a piece.
@@ -84,19 +78,11 @@ impl<W: Write> Screen<W> {
         if !self.coloured {
             return write!(self.out, "{name}{mark} ");
         }
-        let index = self
-            .known
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or_else(|| {
-                self.known.push(name.to_owned());
-                self.known.len() - 1
-            });
-        write!(
-            self.out,
-            "\x1b[{}m{name}{mark}\x1b[0m ",
-            COLOURS[index % COLOURS.len()]
-        )
+        let index = self.known.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.known.push(name.to_owned());
+            self.known.len() - 1
+        });
+        write!(self.out, "\x1b[{}m{name}{mark}\x1b[0m ", COLOURS[index % COLOURS.len()])
     }
 }
 
@@ -127,10 +113,7 @@ mod tests {
     #[test]
     fn each_name_has_a_colour() {
         let text = shown(b"a| x\nb| y\na| z\n", true);
-        assert_eq!(
-            text,
-            "\x1b[36ma|\x1b[0m x\n\x1b[33mb|\x1b[0m y\n\x1b[36ma|\x1b[0m z\n"
-        );
+        assert_eq!(text, "\x1b[36ma|\x1b[0m x\n\x1b[33mb|\x1b[0m y\n\x1b[36ma|\x1b[0m z\n");
     }
 
     #[test]

@@ -49,13 +49,8 @@ pub fn exit_status(end: MachineEnd, guests: &[Option<&GuestEnd>]) -> u8 {
         MachineEnd::Died => return OWN_ERROR,
         MachineEnd::Off => {}
     }
-    let statuses = guests
-        .iter()
-        .map(|guest| guest.map_or(OWN_ERROR, GuestEnd::byte));
-    statuses
-        .into_iter()
-        .find(|status| *status != 0)
-        .unwrap_or(0)
+    let statuses = guests.iter().map(|guest| guest.map_or(OWN_ERROR, GuestEnd::byte));
+    statuses.into_iter().find(|status| *status != 0).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -63,10 +58,7 @@ mod tests {
     use super::*;
 
     fn ended(status: i64) -> GuestEnd {
-        GuestEnd {
-            status,
-            cause: "exit".into(),
-        }
+        GuestEnd { status, cause: "exit".into() }
     }
 
     fn status(end: MachineEnd, guests: &[Option<i64>]) -> u8 {

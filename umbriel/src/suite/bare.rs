@@ -23,19 +23,10 @@ const DEFAULT_MEMORY: u64 = system::manifest::DEFAULT_GUEST_MEMORY;
 /// # Errors
 /// If the bare machine does not run.
 pub fn problems(subject: Subject<'_>, outcome: &Outcome) -> Result<Vec<String>> {
-    let Subject {
-        test,
-        index,
-        built,
-        limits,
-        ..
-    } = subject;
+    let Subject { test, index, built, limits, .. } = subject;
     let guest = &test.loaded.system.guests[index];
-    let Some(expected) = test
-        .expected
-        .guest
-        .get(&guest.name)
-        .filter(|expected| expected.same_when_bare)
+    let Some(expected) =
+        test.expected.guest.get(&guest.name).filter(|expected| expected.same_when_bare)
     else {
         return Ok(Vec::new());
     };
@@ -44,30 +35,21 @@ pub fn problems(subject: Subject<'_>, outcome: &Outcome) -> Result<Vec<String>> 
     let mut problems = Vec::new();
     let (bare, here) = (text(&printed), text(&outcome.streams.bytes(&guest.name)));
     if bare != here {
-        problems.push(format!(
-            "not as bare: {}",
-            difference(&guest.name, &bare, &here)
-        ));
+        problems.push(format!("not as bare: {}", difference(&guest.name, &bare, &here)));
         if expected.bisect {
             problems.push(bisect::explain(subject, &bare, &here)?);
         }
     }
     let here = outcome.guests.get(&guest.name).map(|end| end.byte());
     if status != here {
-        problems.push(format!(
-            "{} ends with {status:?} bare, with {here:?} here",
-            guest.name
-        ));
+        problems.push(format!("{} ends with {status:?} bare, with {here:?} here", guest.name));
     }
     Ok(problems)
 }
 
 /// What a machine printed, to be compared.
 pub fn text(printed: &[u8]) -> String {
-    String::from_utf8_lossy(printed)
-        .replace("\r\n", "\n")
-        .trim_end_matches('\n')
-        .to_owned()
+    String::from_utf8_lossy(printed).replace("\r\n", "\n").trim_end_matches('\n').to_owned()
 }
 
 /// The built image of `guest`.
@@ -131,10 +113,7 @@ pub fn run(
             }
             None => {}
         }
-        if limits
-            .timeout
-            .is_some_and(|timeout| start.elapsed() > timeout)
-        {
+        if limits.timeout.is_some_and(|timeout| start.elapsed() > timeout) {
             let command = machine.replay_command();
             return Err(Error::new(format!(
                 "the bare machine does not end by itself:\n  {command}"

@@ -35,11 +35,7 @@ fn judge(
     consent: ConsentArgs,
     interrupted: &AtomicBool,
 ) -> Result<Verdict> {
-    let request = Request {
-        rows: &[],
-        counts: false,
-        consent,
-    };
+    let request = Request { rows: &[], counts: false, consent };
     let results = measure(repository, request, interrupted, &|_| ())?;
     let mut problems = results.failures.clone();
     let regressions = match Ledger::read(repository)? {
@@ -51,11 +47,7 @@ fn judge(
         problems.push("if that is meant: cargo umbriel bench --bless".to_owned());
     }
     Ok(if problems.is_empty() {
-        Verdict {
-            passed: results.rows.len(),
-            failed: 0,
-            text: String::new(),
-        }
+        Verdict { passed: results.rows.len(), failed: 0, text: String::new() }
     } else {
         Verdict::fail(problems.join("\n"))
     })

@@ -45,23 +45,14 @@ pub fn explain(subject: Subject<'_>, bare: &str, here: &str) -> Result<String> {
     let Some((first, last)) = range(bare, here) else {
         return Ok("no digest differs".to_owned());
     };
-    let one_by_one = [
-        ("first", first),
-        ("sequences", last - first + 1),
-        ("every", 1),
-    ];
+    let one_by_one = [("first", first), ("sequences", last - first + 1), ("every", 1)];
     let (bare, here) = subject.both(&one_by_one)?;
     let Some((number, _)) = range(&bare, &here) else {
         return Ok(format!(
             "sequences {first} to {last} differ, but not when they are run without those before"
         ));
     };
-    let alone = [
-        ("first", number),
-        ("sequences", 1),
-        ("every", 1),
-        ("trace", number),
-    ];
+    let alone = [("first", number), ("sequences", 1), ("every", 1), ("trace", number)];
     let (bare, here) = subject.both(&alone)?;
     let name = subject.name();
     let code = bare.lines().find(|line| line.starts_with("code "));
@@ -69,11 +60,7 @@ pub fn explain(subject: Subject<'_>, bare: &str, here: &str) -> Result<String> {
         "sequence {number} differs ({})\n{}\n{}",
         words(&alone).join(" "),
         code.unwrap_or("it prints no code"),
-        if bare == here {
-            "alone it does not".to_owned()
-        } else {
-            difference(name, &bare, &here)
-        }
+        if bare == here { "alone it does not".to_owned() } else { difference(name, &bare, &here) }
     ))
 }
 
@@ -92,10 +79,7 @@ impl Subject<'_> {
         let (printed, _) = bare::run(&bare::machine(&guest, image)?, &[], self.limits)?;
         let name = guest.name.clone();
         system.guests = vec![guest];
-        let loaded = Loaded {
-            system,
-            shown: self.test.loaded.shown.clone(),
-        };
+        let loaded = Loaded { system, shown: self.test.loaded.shown.clone() };
         let streams = self.boot(&loaded)?;
         Ok((bare::text(&printed), bare::text(&streams.bytes(&name))))
     }
@@ -138,10 +122,7 @@ fn number(line: &str) -> Option<u64> {
 }
 
 fn words(numbers: &[(&str, u64)]) -> Vec<String> {
-    numbers
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect()
+    numbers.iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
 /// `arguments`, with `numbers` in place of those of the same name.

@@ -51,21 +51,12 @@ pub struct Built {
 impl Built {
     /// Nothing, for lists.
     pub fn none() -> Built {
-        Built {
-            release: None,
-            debug: None,
-        }
+        Built { release: None, debug: None }
     }
 
     fn with(&self, debug_kernel: bool) -> Result<&Artifacts> {
-        let built = if debug_kernel {
-            &self.debug
-        } else {
-            &self.release
-        };
-        built
-            .as_ref()
-            .ok_or_else(|| Error::new("the test's kernel was not built"))
+        let built = if debug_kernel { &self.debug } else { &self.release };
+        built.as_ref().ok_or_else(|| Error::new("the test's kernel was not built"))
     }
 }
 
@@ -78,16 +69,8 @@ pub fn load(repository: &Repository, wanted: impl Fn(&str) -> bool) -> Result<Ve
     let mut tests = Vec::new();
     for entry in fs::read_dir(&directory).map_err(Error::io("read", &directory))? {
         let path = entry?.path();
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "expected")
-            && wanted(&name)
-        {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|extension| extension == "expected") && wanted(&name) {
             tests.push(load_test(repository, &path, name)?);
         }
     }
@@ -98,16 +81,9 @@ pub fn load(repository: &Repository, wanted: impl Fn(&str) -> bool) -> Result<Ve
 fn load_test(repository: &Repository, path: &Path, name: String) -> Result<BootTest> {
     let expected = Expected::read(path)?;
     let manifest = expected.manifest(path);
-    let args = SystemArgs {
-        system: Some(manifest),
-        ..SystemArgs::default()
-    };
+    let args = SystemArgs { system: Some(manifest), ..SystemArgs::default() };
     let loaded = compose::load(repository, &args)?;
-    Ok(BootTest {
-        name,
-        expected,
-        loaded,
-    })
+    Ok(BootTest { name, expected, loaded })
 }
 
 /// The cases of `tests`.
@@ -144,31 +120,17 @@ fn run_test(
     let built = built.with(test.expected.debug_kernel)?;
     let directory = directory(repository, test);
     let machine = prepare(repository, test, built, &directory)?;
-    let limits = Limits {
-        timeout: Some(Duration::from_secs(test.expected.timeout)),
-        interrupted,
-    };
+    let limits = Limits { timeout: Some(Duration::from_secs(test.expected.timeout)), interrupted };
     let mut log = Log::default();
     let mut typist = Typist::new(&test.expected, &mut log);
     let outcome = machine::run(&machine, limits, &mut typist)?;
 
-    let names = test
-        .loaded
-        .system
-        .guests
-        .iter()
-        .map(|guest| guest.name.as_str());
+    let names = test.loaded.system.guests.iter().map(|guest| guest.name.as_str());
     let ends: Vec<_> = names.map(|name| outcome.guests.get(name)).collect();
     let status = exit_status(outcome.end, &ends);
     let mut problems = judge::problems(&test.expected, &outcome, status);
     for index in 0..test.loaded.system.guests.len() {
-        let subject = Subject {
-            repository,
-            test,
-            index,
-            built,
-            limits,
-        };
+        let subject = Subject { repository, test, index, built, limits };
         problems.extend(bare::problems(subject, &outcome)?);
     }
     if problems.is_empty() {
@@ -177,15 +139,10 @@ fn run_test(
     }
     let mut report = format!("{}\n{}", test.expected.about, problems.join("\n"));
     for crashed in &outcome.backtraces {
-        report = format!(
-            "{report}\n{}",
-            backtrace::describe(crashed, &built.programs).join("\n")
-        );
+        report = format!("{report}\n{}", backtrace::describe(crashed, &built.programs).join("\n"));
     }
-    if let Some(messages) = outcome
-        .qemu
-        .map(|ended| ended.messages)
-        .filter(|messages| !messages.is_empty())
+    if let Some(messages) =
+        outcome.qemu.map(|ended| ended.messages).filter(|messages| !messages.is_empty())
     {
         report = format!("{report}\nQEMU said: {}", messages.trim_end());
     }
@@ -231,11 +188,6 @@ fn tail(com1: &[u8]) -> String {
     let shown = &lines[lines.len().saturating_sub(LINES)..];
     shown
         .iter()
-        .map(|line| {
-            format!(
-                "> {}\n",
-                crate::output::escape::escape(line.trim_ascii_end())
-            )
-        })
+        .map(|line| format!("> {}\n", crate::output::escape::escape(line.trim_ascii_end())))
         .collect()
 }

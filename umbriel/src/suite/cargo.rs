@@ -18,17 +18,12 @@ pub fn case<'a>(
     arguments: &[&str],
     environment: Vec<(String, OsString)>,
 ) -> Case<'a> {
-    let arguments: Vec<String> = arguments
-        .iter()
-        .map(|argument| (*argument).to_owned())
-        .collect();
+    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     command_case(group, name, move || {
         let mut command =
             Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
         command.current_dir(repository.root()).args(&arguments);
-        command
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command
     })
@@ -41,13 +36,7 @@ pub fn command_case<'a>(
     command: impl Fn() -> Command + Send + Sync + 'a,
 ) -> Case<'a> {
     let work = Box::new(move || run(command()));
-    Case {
-        group,
-        name: name.to_owned(),
-        long: false,
-        parallel: false,
-        work,
-    }
+    Case { group, name: name.to_owned(), long: false, parallel: false, work }
 }
 
 fn run(mut command: Command) -> Verdict {
@@ -59,21 +48,13 @@ fn run(mut command: Command) -> Verdict {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let (passed, failed) = counts(&stdout);
     if output.status.success() {
-        return Verdict {
-            passed: passed.max(1),
-            failed,
-            text: String::new(),
-        };
+        return Verdict { passed: passed.max(1), failed, text: String::new() };
     }
     let said = [&*stdout, &*String::from_utf8_lossy(&output.stderr)].concat();
     let lines: Vec<&str> = said.lines().filter(|line| tells(line)).collect();
     let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
     let text = format!("this command failed:\n{command:?}\n{shown}");
-    Verdict {
-        passed,
-        failed: failed.max(1),
-        text,
-    }
+    Verdict { passed, failed: failed.max(1), text }
 }
 
 /// Whether a line of cargo's output says something about a failure.
@@ -99,20 +80,12 @@ fn tells(line: &str) -> bool {
 fn counts(stdout: &str) -> (usize, usize) {
     let number = |line: &str, word: &str| -> usize {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let at = words
-            .iter()
-            .position(|found| found.trim_end_matches(';') == word);
-        at.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok())
-            .unwrap_or(0)
+        let at = words.iter().position(|found| found.trim_end_matches(';') == word);
+        at.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
     };
-    let results = stdout
-        .lines()
-        .filter(|line| line.trim_start().starts_with("test result:"));
+    let results = stdout.lines().filter(|line| line.trim_start().starts_with("test result:"));
     results.fold((0, 0), |(passed, failed), line| {
-        (
-            passed + number(line, "passed"),
-            failed + number(line, "failed"),
-        )
+        (passed + number(line, "passed"), failed + number(line, "failed"))
     })
 }
 

@@ -165,10 +165,7 @@ mod tests {
             (255, BootKind::Direct, DEFAULT_TIMEOUT)
         );
         assert!(expected.real_time.is_none() && !expected.debug_kernel);
-        assert_eq!(
-            expected.manifest(Path::new("t/a.expected")),
-            Path::new("t/a.toml")
-        );
+        assert_eq!(expected.manifest(Path::new("t/a.expected")), Path::new("t/a.toml"));
     }
 
     #[test]
@@ -183,10 +180,7 @@ mod tests {
         assert_eq!(expected.output["web"].exact.as_deref(), Some("a\n"));
         assert!(expected.guest["web"].same_when_bare && expected.boot == BootKind::Iso);
         assert_eq!(expected.record[0]["guest"], "web");
-        assert_eq!(
-            expected.manifest(Path::new("t/a.expected")),
-            Path::new("t/../q.toml")
-        );
+        assert_eq!(expected.manifest(Path::new("t/a.expected")), Path::new("t/../q.toml"));
     }
 
     #[test]

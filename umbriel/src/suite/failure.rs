@@ -42,10 +42,7 @@ pub fn keep(directory: &Path, machine: &Machine, log: &Log, report: &str) -> Res
     write_whole(&directory.join("com2.log"), &log.com2)?;
     write_whole(&directory.join("report.txt"), report.as_bytes())?;
     let script = directory.join("replay.sh");
-    write_whole(
-        &script,
-        format!("#!/bin/sh\nexec {}\n", machine.replay_command()).as_bytes(),
-    )?;
+    write_whole(&script, format!("#!/bin/sh\nexec {}\n", machine.replay_command()).as_bytes())?;
     Ok(script)
 }
 

@@ -52,33 +52,16 @@ fn host() -> String {
 
 fn build(repository: &Repository) -> Case<'_> {
     let target_directory = repository.target("fuzz").display().to_string();
-    let arguments = [
-        "build",
-        "--release",
-        "--manifest-path",
-        "fuzz/Cargo.toml",
-        "--bins",
-    ];
+    let arguments = ["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--bins"];
     let place = ["--target", &host(), "--target-dir", &target_directory];
     let flags = vec![("RUSTFLAGS".to_owned(), FLAGS.into())];
-    case(
-        repository,
-        GROUP,
-        "build",
-        &[&arguments[..], &place].concat(),
-        flags,
-    )
+    case(repository, GROUP, "build", &[&arguments[..], &place].concat(), flags)
 }
 
 fn fuzzer(repository: &Repository, target: &str, seconds: u32) -> Command {
     let results = results(repository, target);
-    let mut command = Command::new(
-        repository
-            .target("fuzz")
-            .join(host())
-            .join("release")
-            .join(target),
-    );
+    let mut command =
+        Command::new(repository.target("fuzz").join(host()).join("release").join(target));
     command
         .current_dir(repository.root())
         .arg(results.join("corpus"))
@@ -109,9 +92,8 @@ fn targets(repository: &Repository) -> Vec<String> {
     };
     let files = entries.flatten().map(|entry| entry.path());
     let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let mut names: Vec<String> = sources
-        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
-        .collect();
+    let mut names: Vec<String> =
+        sources.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
     names.sort();
     names
 }

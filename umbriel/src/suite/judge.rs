@@ -22,31 +22,19 @@ pub fn problems(expected: &Expected, outcome: &Outcome, status: u8) -> Vec<Strin
         ));
     }
     for (name, output) in &expected.output {
-        let stream = outcome
-            .streams
-            .bytes(if name == "machine" { MACHINE } else { name });
+        let stream = outcome.streams.bytes(if name == "machine" { MACHINE } else { name });
         problems.extend(output_problems(name, output, &stream));
     }
     for (name, guest) in &expected.guest {
         problems.extend(guest_problems(name, guest, outcome.guests.get(name)));
     }
     for wanted in &expected.record {
-        if !outcome
-            .records
-            .iter()
-            .any(|record| agrees(wanted, &record.value))
-        {
-            problems.push(format!(
-                "no control record has {}",
-                Value::from(wanted.clone())
-            ));
+        if !outcome.records.iter().any(|record| agrees(wanted, &record.value)) {
+            problems.push(format!("no control record has {}", Value::from(wanted.clone())));
         }
     }
     for unwanted in &expected.no_record {
-        if let Some(record) = outcome
-            .records
-            .iter()
-            .find(|record| agrees(unwanted, &record.value))
+        if let Some(record) = outcome.records.iter().find(|record| agrees(unwanted, &record.value))
         {
             problems.push(format!("there is the control record {}", record.value));
         }
@@ -57,10 +45,7 @@ pub fn problems(expected: &Expected, outcome: &Outcome, status: u8) -> Vec<Strin
     }
     problems.extend(stuck(outcome));
     problems.extend(
-        outcome
-            .malformed
-            .iter()
-            .map(|line| format!("COM2 carried no control record but {line}")),
+        outcome.malformed.iter().map(|line| format!("COM2 carried no control record but {line}")),
     );
     problems
 }
@@ -78,17 +63,12 @@ fn output_problems(name: &str, expected: &Output, stream: &[u8]) -> Vec<String> 
         match rest.find(wanted.as_str()) {
             Some(at) => rest = &rest[at + wanted.len()..],
             None if text.contains(wanted.as_str()) => {
-                problems.push(format!(
-                    "{name} writes {wanted:?}, but not in the order expected"
-                ));
+                problems.push(format!("{name} writes {wanted:?}, but not in the order expected"));
             }
             None => problems.push(format!("{name} does not write {wanted:?}")),
         }
     }
-    let unwanted = expected
-        .lacks
-        .iter()
-        .filter(|unwanted| text.contains(unwanted.as_str()));
+    let unwanted = expected.lacks.iter().filter(|unwanted| text.contains(unwanted.as_str()));
     problems.extend(unwanted.map(|unwanted| format!("{name} writes {unwanted:?}")));
     let numbers = expected.number.iter();
     problems.extend(numbers.filter_map(|number| number_problem(name, number, &text)));
@@ -107,9 +87,9 @@ fn counter_problems(
     };
     let problem = |(name, at_least): (&String, &u64)| match find(name) {
         None => Some(format!("{guest} has no counter {name}")),
-        Some(found) if found < *at_least => Some(format!(
-            "{guest} counts {found} of {name}, less than {at_least}"
-        )),
+        Some(found) if found < *at_least => {
+            Some(format!("{guest} counts {found} of {name}, less than {at_least}"))
+        }
         Some(_) => None,
     };
     wanted.iter().filter_map(problem).collect()
@@ -130,11 +110,7 @@ fn stuck(outcome: &Outcome) -> Vec<String> {
 
 /// Why the number that follows a text is not within its bounds.
 fn number_problem(name: &str, expected: &Number, text: &str) -> Option<String> {
-    let Number {
-        after,
-        at_least,
-        at_most,
-    } = expected;
+    let Number { after, at_least, at_most } = expected;
     let found = text.split_once(after.as_str()).and_then(|(_, rest)| {
         let end = rest.find(|digit: char| !digit.is_ascii_digit());
         rest[..end.unwrap_or(rest.len())].parse::<u64>().ok()
@@ -142,9 +118,9 @@ fn number_problem(name: &str, expected: &Number, text: &str) -> Option<String> {
     match found {
         None => Some(format!("{name} writes no number after {after:?}")),
         Some(found) if (*at_least..=*at_most).contains(&found) => None,
-        Some(found) => Some(format!(
-            "{name} writes {found} after {after:?}, not {at_least} to {at_most}"
-        )),
+        Some(found) => {
+            Some(format!("{name} writes {found} after {after:?}, not {at_least} to {at_most}"))
+        }
     }
 }
 
@@ -184,10 +160,7 @@ fn guest_problems(name: &str, expected: &Guest, end: Option<&GuestEnd>) -> Vec<S
     if let Some(status) = expected.status
         && status != end.byte()
     {
-        problems.push(format!(
-            "{name} ended with status {}, not {status}",
-            end.status
-        ));
+        problems.push(format!("{name} ended with status {}, not {status}", end.status));
     }
     if let Some(cause) = &expected.cause
         && *cause != end.cause
@@ -199,12 +172,10 @@ fn guest_problems(name: &str, expected: &Guest, end: Option<&GuestEnd>) -> Vec<S
 
 /// Whether `record` has every key of `wanted` with the same value.
 fn agrees(wanted: &Map<String, Value>, record: &Value) -> bool {
-    wanted
-        .iter()
-        .all(|(key, value)| match (value, record.get(key)) {
-            (Value::Object(inner), Some(found)) => agrees(inner, found),
-            (value, found) => found == Some(value),
-        })
+    wanted.iter().all(|(key, value)| match (value, record.get(key)) {
+        (Value::Object(inner), Some(found)) => agrees(inner, found),
+        (value, found) => found == Some(value),
+    })
 }
 
 #[cfg(test)]
@@ -228,10 +199,7 @@ mod tests {
     fn unwanted_texts_are_found() {
         let wanted = output("lacks = ['Solo5:']");
         assert!(output_problems("a", &wanted, b"quiet").is_empty());
-        assert_eq!(
-            output_problems("a", &wanted, b"Solo5: x"),
-            ["a writes \"Solo5:\""]
-        );
+        assert_eq!(output_problems("a", &wanted, b"Solo5: x"), ["a writes \"Solo5:\""]);
     }
 
     #[test]
@@ -267,10 +235,7 @@ mod tests {
             wanted,
             &json!({"record": "crash", "ip": 7, "counters": {"heal": 0, "x": 1}})
         ));
-        assert!(!agrees(
-            wanted,
-            &json!({"record": "crash", "counters": {"heal": 1}})
-        ));
+        assert!(!agrees(wanted, &json!({"record": "crash", "counters": {"heal": 1}})));
         assert!(!agrees(wanted, &json!({"record": "crash"})));
     }
 
@@ -296,18 +261,9 @@ mod tests {
             bisect: false,
             typed: Vec::new(),
         };
-        let end = |status, cause: &str| GuestEnd {
-            status,
-            cause: cause.into(),
-        };
+        let end = |status, cause: &str| GuestEnd { status, cause: cause.into() };
         assert!(guest_problems("a", &wanted, Some(&end(255, "exit"))).is_empty());
-        assert_eq!(
-            guest_problems("a", &wanted, Some(&end(0, "refused"))).len(),
-            2
-        );
-        assert_eq!(
-            guest_problems("a", &wanted, None),
-            ["a never reported its end"]
-        );
+        assert_eq!(guest_problems("a", &wanted, Some(&end(0, "refused"))).len(), 2);
+        assert_eq!(guest_problems("a", &wanted, None), ["a never reported its end"]);
     }
 }

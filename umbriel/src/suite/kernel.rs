@@ -23,13 +23,7 @@ pub fn cases(repository: &Repository) -> Vec<Case<'_>> {
         cargo::case(repository, GROUP, "model", &model, Vec::new()),
         Case {
             long: true,
-            ..cargo::case(
-                repository,
-                GROUP,
-                "model-at-length",
-                &model_at_length,
-                Vec::new(),
-            )
+            ..cargo::case(repository, GROUP, "model-at-length", &model_at_length, Vec::new())
         },
     ]
 }

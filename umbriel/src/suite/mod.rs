@@ -63,20 +63,12 @@ pub struct Verdict {
 impl Verdict {
     /// One test that passed.
     pub fn pass() -> Verdict {
-        Verdict {
-            passed: 1,
-            failed: 0,
-            text: String::new(),
-        }
+        Verdict { passed: 1, failed: 0, text: String::new() }
     }
 
     /// One test that failed, and why.
     pub fn fail(text: impl Into<String>) -> Verdict {
-        Verdict {
-            passed: 0,
-            failed: 1,
-            text: text.into(),
-        }
+        Verdict { passed: 0, failed: 1, text: text.into() }
     }
 }
 

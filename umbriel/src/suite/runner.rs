@@ -30,43 +30,27 @@ fn run_group(cases: &[Case<'_>], workers: usize, interrupted: &AtomicBool) -> Ve
                     }
                     let result = run_case(case);
                     show(&result);
-                    done.lock()
-                        .expect("no case panics while it holds the list")
-                        .push(result);
+                    done.lock().expect("no case panics while it holds the list").push(result);
                 }
             });
         }
     });
-    done.into_inner()
-        .expect("no case panics while it holds the list")
+    done.into_inner().expect("no case panics while it holds the list")
 }
 
 fn run_case(case: &Case<'_>) -> Done {
     let start = Instant::now();
     let verdict = (case.work)();
-    Done {
-        group: case.group,
-        name: case.full_name(),
-        verdict,
-        time: start.elapsed(),
-    }
+    Done { group: case.group, name: case.full_name(), verdict, time: start.elapsed() }
 }
 
 fn show(done: &Done) {
-    let word = if done.verdict.failed == 0 {
-        "ok"
-    } else {
-        "FAILED"
-    };
+    let word = if done.verdict.failed == 0 { "ok" } else { "FAILED" };
     let count = match done.verdict.passed + done.verdict.failed {
         1 => String::new(),
         count => format!("{count} tests, "),
     };
-    println!(
-        "{:<44} {word} ({count}{:.1} s)",
-        done.name,
-        done.time.as_secs_f32()
-    );
+    println!("{:<44} {word} ({count}{:.1} s)", done.name, done.time.as_secs_f32());
     if done.verdict.failed > 0 {
         for line in done.verdict.text.lines() {
             println!("    {line}");
@@ -86,10 +70,7 @@ pub fn summarise(done: &[Done]) -> bool {
         println!("{group:<8} {:7.1} s of work", time.as_secs_f32());
     }
     for case in done.iter().filter(|case| case.verdict.failed > 0) {
-        println!(
-            "failed: {}    again: cargo umbriel test {}",
-            case.name, case.name
-        );
+        println!("failed: {}    again: cargo umbriel test {}", case.name, case.name);
     }
     println!("{passed} passed, {failed} failed");
     failed == 0
@@ -118,27 +99,15 @@ mod tests {
 
     #[test]
     fn every_case_runs_once() {
-        let mut cases: Vec<Case<'_>> = (0..7)
-            .map(|n| case("boot", &n.to_string(), true, Verdict::pass()))
-            .collect();
-        cases.push(case(
-            "unit",
-            "x",
-            false,
-            Verdict {
-                passed: 40,
-                failed: 2,
-                text: "why".into(),
-            },
-        ));
+        let mut cases: Vec<Case<'_>> =
+            (0..7).map(|n| case("boot", &n.to_string(), true, Verdict::pass())).collect();
+        cases.push(case("unit", "x", false, Verdict { passed: 40, failed: 2, text: "why".into() }));
         let done = run(&cases, &AtomicBool::new(false));
         let mut names: Vec<_> = done.iter().map(|case| case.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(
             names,
-            [
-                "boot/0", "boot/1", "boot/2", "boot/3", "boot/4", "boot/5", "boot/6", "unit/x"
-            ]
+            ["boot/0", "boot/1", "boot/2", "boot/3", "boot/4", "boot/5", "boot/6", "unit/x"]
         );
         assert_eq!(totals(&done), (47, 2));
         assert!(!summarise(&done));

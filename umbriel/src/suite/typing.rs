@@ -29,9 +29,7 @@ impl<'a> Script<'a> {
         let (next, rest) = self.typed.split_first()?;
         let after = next.after.as_bytes();
         let new = printed.get(self.seen..)?;
-        let at = new
-            .windows(after.len().max(1))
-            .position(|found| found == after)?;
+        let at = new.windows(after.len().max(1)).position(|found| found == after)?;
         self.seen += at + after.len();
         self.typed = rest;
         Some(&next.text)
@@ -55,12 +53,7 @@ impl<'a> Typist<'a> {
             .filter(|(_, guest)| !guest.typed.is_empty())
             .map(|(name, guest)| (name.as_str(), Script::new(&guest.typed)))
             .collect();
-        Typist {
-            scripts,
-            streams: Streams::default(),
-            keyboard: None,
-            log,
-        }
+        Typist { scripts, streams: Streams::default(), keyboard: None, log }
     }
 }
 
@@ -101,10 +94,8 @@ mod tests {
 
     #[test]
     fn a_script_waits_for_each_text_in_turn() {
-        let typed = |after: &str, text: &str| Typed {
-            after: after.to_owned(),
-            text: text.to_owned(),
-        };
+        let typed =
+            |after: &str, text: &str| Typed { after: after.to_owned(), text: text.to_owned() };
         let script = [typed("? ", "a\r"), typed("? ", "b\r")];
         let mut script = Script::new(&script);
         assert_eq!(script.next(b"name"), None);

@@ -66,20 +66,12 @@ impl Command {
             (2, _) => Destination::Everybody,
             _ => Destination::Others,
         };
-        Ok(Self {
-            vector: value as u8,
-            mode,
-            destination,
-        })
+        Ok(Self { vector: value as u8, mode, destination })
     }
 
     /// The interrupt `vector` to the sender itself.
     pub const fn to_self(vector: u8) -> Self {
-        Self {
-            vector,
-            mode: Mode::Fixed,
-            destination: Destination::Sender,
-        }
+        Self { vector, mode: Mode::Fixed, destination: Destination::Sender }
     }
 
     /// Whether it is for the APIC `id`, if the APIC `from` sends it.

@@ -26,10 +26,7 @@ struct Rig {
 impl Rig {
     /// The APIC of vCPU 3, enabled.
     fn new() -> Self {
-        let mut rig = Self {
-            apic: Apic::new(3),
-            now: 1000,
-        };
+        let mut rig = Self { apic: Apic::new(3), now: 1000 };
         rig.write(SVR, 0x1ff);
         rig
     }
@@ -311,10 +308,7 @@ fn the_pic_reaches_the_first_processor_unless_it_is_masked() {
     first.write(LVT_LINT0, 0x8700, 0).unwrap();
     assert!(first.lets_pic_through());
     first.write(LVT_LINT0, 0x40, 0).unwrap();
-    assert!(
-        !first.lets_pic_through(),
-        "a fixed interrupt is another thing"
-    );
+    assert!(!first.lets_pic_through(), "a fixed interrupt is another thing");
     first.write(LVT_LINT0, 0x700, 0).unwrap();
     first.write(SVR, 0xff, 0).unwrap();
     assert!(!first.lets_pic_through());
@@ -327,14 +321,7 @@ fn the_base_register_cannot_be_changed() {
     assert_eq!(rig.read(BASE_MSR), 0xfee0_0c00);
     assert_eq!(Apic::new(0).read(BASE_MSR, 0), Ok(0xfee0_0d00));
     rig.write(BASE_MSR, 0xfee0_0c00);
-    for value in [
-        0,
-        0xfee0_0800,
-        0xfee0_0000,
-        0xfee0_0d00,
-        0x1000_0c00,
-        u64::MAX,
-    ] {
+    for value in [0, 0xfee0_0800, 0xfee0_0000, 0xfee0_0d00, 0x1000_0c00, u64::MAX] {
         rig.refused(BASE_MSR, value);
     }
 }
@@ -342,10 +329,7 @@ fn the_base_register_cannot_be_changed() {
 #[test]
 fn identity() {
     let rig = Rig::new();
-    assert_eq!(
-        [0x802, 0x803, 0x80d].map(|msr| rig.read(msr)),
-        [3, 0x5_0014, 8]
-    );
+    assert_eq!([0x802, 0x803, 0x80d].map(|msr| rig.read(msr)), [3, 0x5_0014, 8]);
 }
 
 /// Table 10-6: what can be read, what can be written, and where nothing is.
@@ -357,12 +341,8 @@ fn every_msr_of_the_range() {
             0x02 | 0x03 | 0x08 | 0x0a | 0x0d | 0x0f | 0x10..=0x28 | 0x30 | 0x32..=0x39 | 0x3e
         )
     };
-    let writable = |register| {
-        matches!(
-            register,
-            0x08 | 0x0b | 0x0f | 0x28 | 0x30 | 0x32..=0x38 | 0x3e | 0x3f
-        )
-    };
+    let writable =
+        |register| matches!(register, 0x08 | 0x0b | 0x0f | 0x28 | 0x30 | 0x32..=0x38 | 0x3e | 0x3f);
     for register in 0..0x100 {
         let mut rig = Rig::new();
         let msr = FIRST_MSR + register;
@@ -424,12 +404,7 @@ mod hostile {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let msr = prop_oneof![
-            0x800..0x840_u32,
-            Just(DEADLINE_MSR),
-            Just(BASE_MSR),
-            any::<u32>()
-        ];
+        let msr = prop_oneof![0x800..0x840_u32, Just(DEADLINE_MSR), Just(BASE_MSR), any::<u32>()];
         let value = prop_oneof![
             any::<u64>(),
             0..0x400_u64,

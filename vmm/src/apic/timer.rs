@@ -26,12 +26,7 @@ pub struct Timer {
 impl Timer {
     /// As after reset: one-shot, divided by two, stopped.
     pub const fn new() -> Self {
-        Self {
-            mode: Mode::Once,
-            divide: 0,
-            initial: 0,
-            end: None,
-        }
+        Self { mode: Mode::Once, divide: 0, initial: 0, end: None }
     }
 
     /// log2 of the ticks for each count (figure 10-10).

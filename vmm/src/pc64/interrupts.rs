@@ -278,14 +278,7 @@ mod tests {
     #[test]
     fn what_does_not_reach_vcpus_changes_nothing() {
         let mut four = four();
-        for command in [
-            0x4500,
-            0x4608,
-            0x400,
-            0x200,
-            9 << 32 | 0x41,
-            3 << 18 | 0x600,
-        ] {
+        for command in [0x4500, 0x4608, 0x400, 0x200, 9 << 32 | 0x41, 3 << 18 | 0x600] {
             four.write_msr(0, ICR, command, 0).unwrap();
         }
         assert!(four.offers().is_none());
@@ -302,11 +295,7 @@ mod tests {
         four.write_msr(0, ICR, 1 << 18 | 0x41, 0).unwrap();
         assert_eq!(four.offers(), Offers::one(0, Some(0x41)));
         four.taken(took(1));
-        assert_eq!(
-            four.offers(),
-            Offers::one(0, Some(0x20)),
-            "it has no priority"
-        );
+        assert_eq!(four.offers(), Offers::one(0, Some(0x20)), "it has no priority");
         four.taken(took(1));
         four.write_msr(0, EOI, 0, 0).unwrap();
         four.pic.pulse(1);

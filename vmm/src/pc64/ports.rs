@@ -27,20 +27,14 @@ impl Pc {
     ) -> Action {
         if port == EXIT_PORT {
             output.flush(host);
-            return Action::End {
-                status: u64::from(value & 0xff),
-                cause: Cause::Exit,
-            };
+            return Action::End { status: u64::from(value & 0xff), cause: Cause::Exit };
         }
         match self.power.write(port, size, value) {
             // A machine that is reset would start its image anew; here it
             // ends, as `qemu -no-reboot` does.
             Some(Wish::Off | Wish::Reset) => {
                 output.flush(host);
-                return Action::End {
-                    status: 0,
-                    cause: Cause::Exit,
-                };
+                return Action::End { status: 0, cause: Cause::Exit };
             }
             Some(Wish::None) => {}
             None => {

@@ -20,16 +20,8 @@ impl Rig {
     }
 
     fn with_vcpus(vcpus: usize) -> Self {
-        let machine = Machine {
-            tsc_hz: pit::HZ,
-            vcpus,
-            mailbox: MAILBOX,
-        };
-        Self {
-            pc: Pc::new(&machine, 0),
-            output: Output::new(),
-            host: Fake::default(),
-        }
+        let machine = Machine { tsc_hz: pit::HZ, vcpus, mailbox: MAILBOX };
+        Self { pc: Pc::new(&machine, 0), output: Output::new(), host: Fake::default() }
     }
 
     fn serve(&mut self, exit: Exit) -> Action {
@@ -41,23 +33,12 @@ impl Rig {
     }
 
     fn out(&mut self, port: u16, value: u8) -> Action {
-        self.serve(Exit::PortOut {
-            port,
-            size: 1,
-            value: u32::from(value),
-            argument: None,
-        })
+        self.serve(Exit::PortOut { port, size: 1, value: u32::from(value), argument: None })
     }
 
     /// Vectors from 0x20 on, the timer unmasked with period `count`.
     fn start_timer(&mut self, count: u16) {
-        for (port, value) in [
-            (0x20, 0x11),
-            (0x21, 0x20),
-            (0x21, 4),
-            (0x21, 1),
-            (0x21, 0xfe),
-        ] {
+        for (port, value) in [(0x20, 0x11), (0x21, 0x20), (0x21, 4), (0x21, 1), (0x21, 0xfe)] {
             self.out(port, value);
         }
         let [low, high] = count.to_le_bytes();
@@ -81,16 +62,8 @@ fn the_uart_prints_and_the_exit_port_ends() {
     for byte in *b"hi" {
         assert_eq!(rig.out(0x3f8, byte), Action::DONE);
     }
-    let exit = Exit::PortOut {
-        port: EXIT_PORT,
-        size: 4,
-        value: 0x103,
-        argument: None,
-    };
-    let end = Action::End {
-        status: 3,
-        cause: Cause::Exit,
-    };
+    let exit = Exit::PortOut { port: EXIT_PORT, size: 4, value: 0x103, argument: None };
+    let end = Action::End { status: 3, cause: Cause::Exit };
     assert_eq!(rig.serve(exit), end);
     assert_eq!(rig.host.text(), "hi");
 }
@@ -208,14 +181,7 @@ fn the_clock_shows_wall_time() {
         rig.serve(Exit::PortIn { port, size: 1 })
     };
     // 2023-11-14 22:13:20 UTC
-    for (index, value) in [
-        (0, 0x20),
-        (2, 0x13),
-        (4, 0x22),
-        (7, 0x14),
-        (8, 0x11),
-        (9, 0x23),
-    ] {
+    for (index, value) in [(0, 0x20), (2, 0x13), (4, 0x22), (7, 0x14), (8, 0x11), (9, 0x23)] {
         let shown = Action::Complete(Completion::Value(value));
         assert_eq!(read(&mut rig, index), shown, "{index}");
     }
@@ -224,16 +190,8 @@ fn the_clock_shows_wall_time() {
 #[test]
 fn soft_off_and_reset_end_the_guest() {
     for (port, size, value) in [(0x604, 2, 0x2000), (0xcf9, 1, 6), (0x64, 1, 0xfe)] {
-        let end = Action::End {
-            status: 0,
-            cause: Cause::Exit,
-        };
-        let exit = Exit::PortOut {
-            port,
-            size,
-            value,
-            argument: None,
-        };
+        let end = Action::End { status: 0, cause: Cause::Exit };
+        let exit = Exit::PortOut { port, size, value, argument: None };
         assert_eq!(Rig::new().serve(exit), end);
     }
 }
@@ -241,9 +199,7 @@ fn soft_off_and_reset_end_the_guest() {
 #[test]
 fn a_vcpu_is_started_by_the_mailbox() {
     let mut rig = Rig::with_vcpus(2);
-    let halt = Exit::Halt {
-        interruptible: false,
-    };
+    let halt = Exit::Halt { interruptible: false };
     assert_eq!(rig.serve_of(1, halt), Action::Wait);
     rig.host.now = rig.pc.deadline().unwrap();
     assert_eq!(rig.serve(WOKEN), Action::Wait, "no command yet");

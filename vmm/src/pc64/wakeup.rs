@@ -62,14 +62,7 @@ impl Wakeup {
                 _ => State::Built,
             };
         }
-        let mut new = Self {
-            mailbox,
-            states,
-            waiting: 0,
-            tsc_hz,
-            look: 0,
-            pause: 0,
-        };
+        let mut new = Self { mailbox, states, waiting: 0, tsc_hz, look: 0, pause: 0 };
         new.look_soon(now);
         new
     }
@@ -165,16 +158,9 @@ mod tests {
     #[test]
     fn commands_that_name_nobody_are_left_alone() {
         let (mut wakeup, mut host) = (waiting(), Fake::default());
-        for (number, id) in [
-            (1, 0),
-            (1, 4),
-            (1, 8),
-            (1, u32::MAX),
-            (0, 1),
-            (2, 1),
-            (0x101, 1),
-            (u16::MAX, 1),
-        ] {
+        for (number, id) in
+            [(1, 0), (1, 4), (1, 8), (1, u32::MAX), (0, 1), (2, 1), (0x101, 1), (u16::MAX, 1)]
+        {
             command(&mut host, number, id);
             assert_eq!(wakeup.poll(HZ * 100, &mut host), None, "{number} {id}");
         }
@@ -184,10 +170,7 @@ mod tests {
     fn a_vcpu_that_is_not_there_yet_is_started_when_it_is() {
         let (mut wakeup, mut host) = (Wakeup::new(2, MAILBOX, HZ, 0), Fake::default());
         command(&mut host, 1, 1);
-        assert_eq!(
-            (wakeup.deadline(), wakeup.poll(HZ, &mut host)),
-            (None, None)
-        );
+        assert_eq!((wakeup.deadline(), wakeup.poll(HZ, &mut host)), (None, None));
         wakeup.halted(1);
         assert_eq!(wakeup.poll(2 * HZ, &mut host), Some(1));
         assert_eq!(wakeup.deadline(), None, "nobody waits");

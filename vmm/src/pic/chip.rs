@@ -101,11 +101,7 @@ impl Chip {
     pub const fn set_line(&mut self, input: u8, high: bool) {
         let bit = bit(input);
         let rises = high && self.lines & bit == 0;
-        self.lines = if high {
-            self.lines | bit
-        } else {
-            self.lines & !bit
-        };
+        self.lines = if high { self.lines | bit } else { self.lines & !bit };
         if self.level_triggered & bit != 0 {
             self.requested = self.requested & !bit | self.lines & bit;
         } else if rises {
@@ -214,11 +210,7 @@ impl Chip {
             }
             Expected::Icw2 => {
                 self.base = value & 0xf8;
-                if !self.single {
-                    Expected::Icw3
-                } else {
-                    self.after_icw3()
-                }
+                if !self.single { Expected::Icw3 } else { self.after_icw3() }
             }
             // Which input a second controller uses is wired, not chosen.
             Expected::Icw3 => self.after_icw3(),
@@ -231,11 +223,7 @@ impl Chip {
     }
 
     const fn after_icw3(&self) -> Expected {
-        if self.icw4_follows {
-            Expected::Icw4
-        } else {
-            Expected::Mask
-        }
+        if self.icw4_follows { Expected::Icw4 } else { Expected::Mask }
     }
 
     /// A read of the command port: IRR or ISR, or what a poll finds.
@@ -243,11 +231,7 @@ impl Chip {
         if self.poll {
             return self.polled();
         }
-        if self.read_in_service {
-            self.in_service
-        } else {
-            self.requested
-        }
+        if self.read_in_service { self.in_service } else { self.requested }
     }
 
     /// A read of the data port: the mask, or what a poll finds.

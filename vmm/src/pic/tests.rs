@@ -219,11 +219,7 @@ fn initialisation_forgets_requests() {
     assert_eq!(pair.pending(), None);
     assert_eq!(pair.read(0x21), 0);
     pair.pulse(1);
-    assert_eq!(
-        take(&mut pair),
-        Some(0x31),
-        "the base's low bits are ignored"
-    );
+    assert_eq!(take(&mut pair), Some(0x31), "the base's low bits are ignored");
 }
 
 #[test]
@@ -231,13 +227,7 @@ fn a_withdrawn_request_of_the_second_is_its_input_7() {
     let mut pair = pair();
     pair.pulse(9);
     pair.write(0xa1, 0xff);
-    assert_eq!(
-        pair.pending(),
-        Some(Request {
-            irq: 15,
-            vector: 0x2f
-        })
-    );
+    assert_eq!(pair.pending(), Some(Request { irq: 15, vector: 0x2f }));
     pair.acknowledge(15);
     assert_eq!(in_service(&mut pair, 0xa0), 0);
     assert_eq!(in_service(&mut pair, 0x20), 4);

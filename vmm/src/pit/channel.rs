@@ -137,9 +137,7 @@ impl Channel {
             return status;
         }
         let latched = self.latched_count;
-        let [low, high] = latched
-            .unwrap_or_else(|| self.value(now, clock))
-            .to_le_bytes();
+        let [low, high] = latched.unwrap_or_else(|| self.value(now, clock)).to_le_bytes();
         let (byte, last) = match self.bytes {
             Bytes::Low => (low, true),
             Bytes::High => (high, true),

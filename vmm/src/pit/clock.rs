@@ -12,9 +12,7 @@ pub struct Clock {
 impl Clock {
     /// A time-stamp counter with `tsc_hz` ticks a second; 0 is taken for 1.
     pub const fn new(tsc_hz: u64) -> Self {
-        Self {
-            tsc_hz: if tsc_hz == 0 { 1 } else { tsc_hz },
-        }
+        Self { tsc_hz: if tsc_hz == 0 { 1 } else { tsc_hz } }
     }
 
     /// Whole oscillator ticks in `ticks` of the time-stamp counter.
@@ -26,11 +24,7 @@ impl Clock {
     /// what does not fit is the largest value.
     pub const fn ticks(self, oscillator: u64) -> u64 {
         let ticks = (oscillator as u128 * self.tsc_hz as u128).div_ceil(HZ as u128);
-        if ticks > u64::MAX as u128 {
-            u64::MAX
-        } else {
-            ticks as u64
-        }
+        if ticks > u64::MAX as u128 { u64::MAX } else { ticks as u64 }
     }
 }
 

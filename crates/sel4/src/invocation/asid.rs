@@ -30,13 +30,7 @@ impl cap::AsidPool {
     /// * `InvalidCapability`: `vspace` is no address space, or it has an identifier.
     /// * `FailedLookup`: the pool was deleted.
     pub fn asid_pool_assign(self, vspace: cap::VSpace) -> Result<()> {
-        invoke(
-            self.cptr(),
-            label::X86_ASID_POOL_ASSIGN,
-            [vspace.cptr()],
-            [],
-        )
-        .map(drop)
+        invoke(self.cptr(), label::X86_ASID_POOL_ASSIGN, [vspace.cptr()], []).map(drop)
     }
 }
 
@@ -52,10 +46,7 @@ mod tests {
             cap::AsidControl::from_bits(5)
                 .asid_control_make_pool(cap::Untyped::from_bits(60), &slot)
         });
-        assert_eq!(
-            (seen.service, seen.caps, seen.args),
-            (5, vec![60, 2], vec![8, 9])
-        );
+        assert_eq!((seen.service, seen.caps, seen.args), (5, vec![60, 2], vec![8, 9]));
         let seen = one(|| cap::AsidPool::from_bits(6).asid_pool_assign(cap::VSpace::from_bits(70)));
         assert_eq!((seen.service, seen.caps, seen.args), (6, vec![70], vec![]));
     }

@@ -66,13 +66,9 @@ impl AbsoluteCPtr {
     /// * `IllegalOperation`: `src` cannot be copied (a reply, IRQ control, or an unmapped paging
     ///   object).
     pub fn copy(&self, src: &AbsoluteCPtr, rights: CapRights) -> Result<()> {
-        self.invoke_from(
-            label::C_NODE_COPY,
-            src,
-            |[index, depth], [src_index, src_depth]| {
-                [index, depth, src_index, src_depth, rights.into_word()]
-            },
-        )
+        self.invoke_from(label::C_NODE_COPY, src, |[index, depth], [src_index, src_depth]| {
+            [index, depth, src_index, src_depth, rights.into_word()]
+        })
     }
 
     /// Copies `src` into this slot with a badge. Corresponds to `seL4_CNode_Mint`.
@@ -105,23 +101,17 @@ impl AbsoluteCPtr {
         rights: CapRights,
         data: Word,
     ) -> Result<()> {
-        self.invoke_from(
-            label::C_NODE_MINT,
-            src,
-            |[index, depth], [src_index, src_depth]| {
-                [index, depth, src_index, src_depth, rights.into_word(), data]
-            },
-        )
+        self.invoke_from(label::C_NODE_MINT, src, |[index, depth], [src_index, src_depth]| {
+            [index, depth, src_index, src_depth, rights.into_word(), data]
+        })
     }
 
     /// Moves the capability in `src` into this slot. Mappings survive. Corresponds to
     /// `seL4_CNode_Move`.
     pub fn move_(&self, src: &AbsoluteCPtr) -> Result<()> {
-        self.invoke_from(
-            label::C_NODE_MOVE,
-            src,
-            |[index, depth], [src_index, src_depth]| [index, depth, src_index, src_depth],
-        )
+        self.invoke_from(label::C_NODE_MOVE, src, |[index, depth], [src_index, src_depth]| {
+            [index, depth, src_index, src_depth]
+        })
     }
 
     /// Moves the capability in `src` into this slot and gives it a badge. Corresponds to
@@ -145,11 +135,9 @@ impl AbsoluteCPtr {
     }
 
     fn mutate_word(&self, src: &AbsoluteCPtr, data: Word) -> Result<()> {
-        self.invoke_from(
-            label::C_NODE_MUTATE,
-            src,
-            |[index, depth], [src_index, src_depth]| [index, depth, src_index, src_depth, data],
-        )
+        self.invoke_from(label::C_NODE_MUTATE, src, |[index, depth], [src_index, src_depth]| {
+            [index, depth, src_index, src_depth, data]
+        })
     }
 
     /// Moves the right to reply to the last caller into this slot: a capability to be used once,
@@ -183,55 +171,35 @@ mod tests {
         assert_eq!((seen.service, seen.label), (77, label::C_NODE_COPY));
         assert_eq!((seen.caps, seen.args), (vec![2], vec![5, 9, 0x123, 64, 2]));
         let seen = one(|| slot(5).mint(&source(), CapRights::all(), 0xabc));
-        assert_eq!(
-            (seen.label, seen.args),
-            (label::C_NODE_MINT, vec![5, 9, 0x123, 64, 7, 0xabc])
-        );
+        assert_eq!((seen.label, seen.args), (label::C_NODE_MINT, vec![5, 9, 0x123, 64, 7, 0xabc]));
         let seen = one(|| slot(5).move_(&source()));
-        assert_eq!(
-            (seen.label, seen.args),
-            (label::C_NODE_MOVE, vec![5, 9, 0x123, 64])
-        );
+        assert_eq!((seen.label, seen.args), (label::C_NODE_MOVE, vec![5, 9, 0x123, 64]));
         let seen = one(|| slot(5).mutate(&source(), 1));
-        assert_eq!(
-            (seen.label, seen.args),
-            (label::C_NODE_MUTATE, vec![5, 9, 0x123, 64, 1])
-        );
+        assert_eq!((seen.label, seen.args), (label::C_NODE_MUTATE, vec![5, 9, 0x123, 64, 1]));
         for (label, act) in [
-            (
-                label::C_NODE_REVOKE,
-                AbsoluteCPtr::revoke as fn(&AbsoluteCPtr) -> Result<()>,
-            ),
+            (label::C_NODE_REVOKE, AbsoluteCPtr::revoke as fn(&AbsoluteCPtr) -> Result<()>),
             (label::C_NODE_DELETE, AbsoluteCPtr::delete),
             (label::C_NODE_SAVE_CALLER, AbsoluteCPtr::save_caller),
         ] {
             let seen = one(|| act(&slot(511)));
-            assert_eq!(
-                (seen.label, seen.caps, seen.args),
-                (label, vec![], vec![511, 9])
-            );
+            assert_eq!((seen.label, seen.caps, seen.args), (label, vec![], vec![511, 9]));
         }
     }
 
     #[test]
     fn guards_travel_in_the_kernels_encoding() {
         let seen = one(|| slot(1).mint_cnode(&source(), CNodeCapData::skip(55)));
-        assert_eq!(
-            seen.args[5],
-            ABI.cap_data.guard(CNodeCapData::skip(55)).unwrap()
-        );
+        assert_eq!(seen.args[5], ABI.cap_data.guard(CNodeCapData::skip(55)).unwrap());
     }
 
     #[test]
     fn what_cannot_be_encoded_does_not_reach_the_kernel() {
-        let (result, seen) = record([0; 4], || {
-            slot(1).mint_cnode(&source(), CNodeCapData::new(2, 1))
-        });
+        let (result, seen) =
+            record([0; 4], || slot(1).mint_cnode(&source(), CNodeCapData::new(2, 1)));
         assert_eq!((result, seen.len()), (Err(Error::RangeError), 0));
         if ABI.cap_data.max_badge() != Word::MAX {
-            let (result, seen) = record([0; 4], || {
-                slot(1).mint(&source(), CapRights::all(), Word::MAX)
-            });
+            let (result, seen) =
+                record([0; 4], || slot(1).mint(&source(), CapRights::all(), Word::MAX));
             assert_eq!((result, seen.len()), (Err(Error::RangeError), 0));
         }
     }

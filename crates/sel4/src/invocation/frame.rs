@@ -13,10 +13,7 @@ trait Frame: CapType {}
 impl<T: FrameObjectType> Frame for T {}
 impl Frame for cap_type::UnspecifiedPage {}
 
-#[allow(
-    private_bounds,
-    reason = "which capabilities are frames is this crate's matter"
-)]
+#[allow(private_bounds, reason = "which capabilities are frames is this crate's matter")]
 impl<T: Frame> crate::Cap<T> {
     /// Maps the frame at `vaddr`. Corresponds to `seL4_X86_Page_Map`.
     ///
@@ -99,10 +96,7 @@ mod tests {
     fn arguments() {
         let attrs = VmAttributes::UNCACHEABLE;
         let seen = one(|| FRAME.frame_map(SPACE, 0x40_0000, CapRights::read_write(), attrs));
-        assert_eq!(
-            (seen.service, seen.label, seen.caps),
-            (30, label::X86_PAGE_MAP, vec![3])
-        );
+        assert_eq!((seen.service, seen.label, seen.caps), (30, label::X86_PAGE_MAP, vec![3]));
         assert_eq!(seen.args, [0x40_0000, 3, 3]);
         let seen = one(|| FRAME.frame_unmap());
         assert_eq!((seen.label, seen.args), (label::X86_PAGE_UNMAP, vec![]));
@@ -113,19 +107,11 @@ mod tests {
     #[test]
     fn remap_is_what_the_kernel_has() {
         let seen = one(|| {
-            FRAME.frame_remap(
-                SPACE,
-                0x40_0000,
-                CapRights::read_only(),
-                VmAttributes::DEFAULT,
-            )
+            FRAME.frame_remap(SPACE, 0x40_0000, CapRights::read_only(), VmAttributes::DEFAULT)
         });
         match ABI.remap {
             Remap::Invocation => {
-                assert_eq!(
-                    (Some(seen.label), seen.args),
-                    (label::X86_PAGE_REMAP, vec![2, 0])
-                );
+                assert_eq!((Some(seen.label), seen.args), (label::X86_PAGE_REMAP, vec![2, 0]));
             }
             Remap::MapAgain => {
                 assert_eq!(seen.label, label::X86_PAGE_MAP);

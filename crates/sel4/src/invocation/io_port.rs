@@ -54,21 +54,13 @@ impl cap::IOPortControl {
     pub fn ioport_control_issue(self, first: u16, last: u16, dst: &AbsoluteCPtr) -> Result<()> {
         match (ABI.io_ports, label::X86_IO_PORT_CONTROL_ISSUE) {
             (IoPorts::Issued, Some(issue)) => {
-                let args: [Word; 4] = [
-                    first.into(),
-                    last.into(),
-                    dst.path().bits(),
-                    dst.path().depth() as Word,
-                ];
+                let args: [Word; 4] =
+                    [first.into(), last.into(), dst.path().bits(), dst.path().depth() as Word];
                 invoke(self.cptr(), issue, [dst.root().cptr()], args).map(drop)
             }
             _ => {
                 let all_ports = init_thread::slot::CNODE.absolute_cptr(self);
-                dst.mint_word(
-                    &all_ports,
-                    CapRights::all(),
-                    dialect::io_port_word(first, last),
-                )
+                dst.mint_word(&all_ports, CapRights::all(), dialect::io_port_word(first, last))
             }
         }
     }
@@ -85,10 +77,7 @@ mod tests {
         let seen = one(|| ports.ioport_out8(0x3f8, 0x41));
         assert_eq!((seen.service, seen.label), (40, label::X86_IO_PORT_OUT8));
         assert_eq!(seen.args, [0x3f8, 0x41]);
-        assert_eq!(
-            one(|| ports.ioport_out32(0xcf8, 0x8000_0000)).label,
-            label::X86_IO_PORT_OUT32
-        );
+        assert_eq!(one(|| ports.ioport_out32(0xcf8, 0x8000_0000)).label, label::X86_IO_PORT_OUT32);
         // The kernel returns the value in a whole register.
         let (value, seen) = record([0xff60, 0, 0, 0], || ports.ioport_in8(0x3fd));
         assert_eq!((value, seen[0].label), (Ok(0x60), label::X86_IO_PORT_IN8));
@@ -108,10 +97,7 @@ mod tests {
             IoPorts::Issued => {
                 assert_eq!(seen.service, control.bits());
                 assert_eq!(Some(seen.label), label::X86_IO_PORT_CONTROL_ISSUE);
-                assert_eq!(
-                    (seen.caps, seen.args),
-                    (vec![2], vec![0x3f8, 0x3ff, 300, 64])
-                );
+                assert_eq!((seen.caps, seen.args), (vec![2], vec![0x3f8, 0x3ff, 300, 64]));
             }
         }
     }

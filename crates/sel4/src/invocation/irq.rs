@@ -53,13 +53,8 @@ impl cap::IrqControl {
             Word::from(polarity == Polarity::Low),
             vector,
         ];
-        invoke(
-            self.cptr(),
-            label::X86_IRQ_ISSUE_IRQ_HANDLER_IOAPIC,
-            [dst.root().cptr()],
-            args,
-        )
-        .map(drop)
+        invoke(self.cptr(), label::X86_IRQ_ISSUE_IRQ_HANDLER_IOAPIC, [dst.root().cptr()], args)
+            .map(drop)
     }
 
     /// Makes a handler for a message-signalled interrupt in the slot `dst`. Corresponds to
@@ -85,13 +80,8 @@ impl cap::IrqControl {
             handle,
             vector,
         ];
-        invoke(
-            self.cptr(),
-            label::X86_IRQ_ISSUE_IRQ_HANDLER_MSI,
-            [dst.root().cptr()],
-            args,
-        )
-        .map(drop)
+        invoke(self.cptr(), label::X86_IRQ_ISSUE_IRQ_HANDLER_MSI, [dst.root().cptr()], args)
+            .map(drop)
     }
 }
 
@@ -109,13 +99,7 @@ impl cap::IrqHandler {
     ///
     /// `InvalidCapability`: `notification` is no notification, or lacks the write right.
     pub fn irq_handler_set_notification(self, notification: cap::Notification) -> Result<()> {
-        invoke(
-            self.cptr(),
-            label::IRQ_SET_IRQ_HANDLER,
-            [notification.cptr()],
-            [],
-        )
-        .map(drop)
+        invoke(self.cptr(), label::IRQ_SET_IRQ_HANDLER, [notification.cptr()], []).map(drop)
     }
 
     /// Signals nobody any more. Corresponds to `seL4_IRQHandler_Clear`.
@@ -137,10 +121,7 @@ mod tests {
             control.irq_control_get_ioapic(0, 2, TriggerMode::Edge, Polarity::Low, 7, &slot)
         });
         assert_eq!(seen.label, label::X86_IRQ_ISSUE_IRQ_HANDLER_IOAPIC);
-        assert_eq!(
-            (seen.caps, seen.args),
-            (vec![2], vec![8, 64, 0, 2, 0, 1, 7])
-        );
+        assert_eq!((seen.caps, seen.args), (vec![2], vec![8, 64, 0, 2, 0, 1, 7]));
         let seen = one(|| control.irq_control_get_msi([1, 2, 3], 9, 7, &slot));
         assert_eq!(seen.args, [8, 64, 1, 2, 3, 9, 7]);
         let handler = cap::IrqHandler::from_bits(50);

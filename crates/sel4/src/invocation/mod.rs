@@ -57,11 +57,7 @@ fn call(
     info: MessageInfo,
     mrs: [Word; NUM_FAST_MESSAGE_REGISTERS],
 ) -> Result<[Word; NUM_FAST_MESSAGE_REGISTERS]> {
-    let request = Registers {
-        rdi: service.bits(),
-        rsi: info.into_word(),
-        mrs,
-    };
+    let request = Registers { rdi: service.bits(), rsi: info.into_word(), mrs };
     let reply = system_call(number::CALL, request);
     Error::from_reply(label, MessageInfo::from_word(reply.rsi).label())?;
     Ok(reply.mrs)
@@ -91,11 +87,7 @@ mod recorder {
         host::set_kernel(move |number, input| {
             assert_eq!(number, -1, "invocations are calls");
             log.borrow_mut().push(decode(input));
-            Registers {
-                rdi: 0,
-                rsi: 0,
-                mrs,
-            }
+            Registers { rdi: 0, rsi: 0, mrs }
         });
         let result = act();
         let seen = seen.borrow().clone();
@@ -117,16 +109,8 @@ mod recorder {
         Seen {
             service: input.rdi,
             label: info.label(),
-            caps: buffer.caps_or_badges()[..info.extra_caps()]
-                .iter()
-                .map(|c| c.get())
-                .collect(),
-            args: input
-                .mrs
-                .into_iter()
-                .chain(rest)
-                .take(info.length())
-                .collect(),
+            caps: buffer.caps_or_badges()[..info.extra_caps()].iter().map(|c| c.get()).collect(),
+            args: input.mrs.into_iter().chain(rest).take(info.length()).collect(),
         }
     }
 }
@@ -138,13 +122,7 @@ mod tests {
 
     #[test]
     fn errors_come_from_the_label() {
-        set_kernel(|_, input| Registers {
-            rsi: MessageInfo::new(8, 0, 0, 0).into_word(),
-            ..input
-        });
-        assert_eq!(
-            invoke(CPtr::from_bits(1), 40, [], []),
-            Err(Error::DeleteFirst)
-        );
+        set_kernel(|_, input| Registers { rsi: MessageInfo::new(8, 0, 0, 0).into_word(), ..input });
+        assert_eq!(invoke(CPtr::from_bits(1), 40, [], []), Err(Error::DeleteFirst));
     }
 }

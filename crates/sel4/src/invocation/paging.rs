@@ -75,12 +75,12 @@ impl cap::Unspecified {
     ) -> Result<()> {
         match level {
             TranslationTable::Pdpt => self.cast::<cap_type::PDPT>().pdpt_map(vspace, vaddr, attrs),
-            TranslationTable::PageDirectory => self
-                .cast::<cap_type::PageDirectory>()
-                .page_directory_map(vspace, vaddr, attrs),
-            TranslationTable::PageTable => self
-                .cast::<cap_type::PageTable>()
-                .page_table_map(vspace, vaddr, attrs),
+            TranslationTable::PageDirectory => {
+                self.cast::<cap_type::PageDirectory>().page_directory_map(vspace, vaddr, attrs)
+            }
+            TranslationTable::PageTable => {
+                self.cast::<cap_type::PageTable>().page_table_map(vspace, vaddr, attrs)
+            }
         }
     }
 
@@ -88,9 +88,9 @@ impl cap::Unspecified {
     pub fn translation_table_unmap(self, level: TranslationTable) -> Result<()> {
         match level {
             TranslationTable::Pdpt => self.cast::<cap_type::PDPT>().pdpt_unmap(),
-            TranslationTable::PageDirectory => self
-                .cast::<cap_type::PageDirectory>()
-                .page_directory_unmap(),
+            TranslationTable::PageDirectory => {
+                self.cast::<cap_type::PageDirectory>().page_directory_unmap()
+            }
             TranslationTable::PageTable => self.cast::<cap_type::PageTable>().page_table_unmap(),
         }
     }
@@ -117,21 +117,13 @@ mod tests {
         let space = cap::VSpace::from_bits(3);
         let table = cap::Unspecified::from_bits(9);
         for (level, map, unmap) in [
-            (
-                TranslationTable::Pdpt,
-                label::X86_PDPT_MAP,
-                label::X86_PDPT_UNMAP,
-            ),
+            (TranslationTable::Pdpt, label::X86_PDPT_MAP, label::X86_PDPT_UNMAP),
             (
                 TranslationTable::PageDirectory,
                 label::X86_PAGE_DIRECTORY_MAP,
                 label::X86_PAGE_DIRECTORY_UNMAP,
             ),
-            (
-                TranslationTable::PageTable,
-                label::X86_PAGE_TABLE_MAP,
-                label::X86_PAGE_TABLE_UNMAP,
-            ),
+            (TranslationTable::PageTable, label::X86_PAGE_TABLE_MAP, label::X86_PAGE_TABLE_UNMAP),
         ] {
             let attrs = VmAttributes::DEFAULT;
             let seen = one(|| table.translation_table_map(level, space, 0x20_0000, attrs));

@@ -174,13 +174,7 @@ impl cap::Tcb {
     /// `IllegalOperation`: the thread has a notification already, or the notification is bound, has
     /// waiters, or its capability lacks the read right.
     pub fn tcb_bind_notification(self, notification: cap::Notification) -> Result<()> {
-        invoke(
-            self.cptr(),
-            label::TCB_BIND_NOTIFICATION,
-            [notification.cptr()],
-            [],
-        )
-        .map(drop)
+        invoke(self.cptr(), label::TCB_BIND_NOTIFICATION, [notification.cptr()], []).map(drop)
     }
 
     /// Undoes [`tcb_bind_notification`](Self::tcb_bind_notification). Corresponds to
@@ -290,13 +284,7 @@ impl cap::Tcb {
             register.set(*word);
         }
         let label = label::TCB_WRITE_REGISTERS;
-        call(
-            self.cptr(),
-            label,
-            MessageInfo::new(label, 0, 0, 2 + count),
-            mrs,
-        )
-        .map(drop)
+        call(self.cptr(), label, MessageInfo::new(label, 0, 0, 2 + count), mrs).map(drop)
     }
 
     /// Writes every register this kernel has.
@@ -325,10 +313,7 @@ mod tests {
             vspace_root: cap::VSpace::from_bits(21),
             ipc_buffer: Some((0x7000, cap::Granule::from_bits(22))),
             authority: SELF,
-            sched: SchedParams {
-                mcp: 200,
-                priority: 100,
-            },
+            sched: SchedParams { mcp: 200, priority: 100 },
         }
     }
 
@@ -376,29 +361,16 @@ mod tests {
     fn reading_some_registers_leaves_the_others() {
         ipc_buffer().msg_regs()[4].set(0xaaaa);
         ipc_buffer().msg_regs()[5].set(0xbbbb);
-        for (count, rax, rbx, rcx) in [
-            (3, 1, 1, 1),
-            (4, 4, 1, 1),
-            (5, 4, 0xaaaa, 1),
-            (6, 4, 0xaaaa, 0xbbbb),
-        ] {
-            let mut context = UserContext {
-                rax: 1,
-                rbx: 1,
-                rcx: 1,
-                ..Default::default()
-            };
-            let (result, seen) = record([10, 11, 12, 4], || {
-                TCB.tcb_read_registers_into(true, count, &mut context)
-            });
+        for (count, rax, rbx, rcx) in
+            [(3, 1, 1, 1), (4, 4, 1, 1), (5, 4, 0xaaaa, 1), (6, 4, 0xaaaa, 0xbbbb)]
+        {
+            let mut context = UserContext { rax: 1, rbx: 1, rcx: 1, ..Default::default() };
+            let (result, seen) =
+                record([10, 11, 12, 4], || TCB.tcb_read_registers_into(true, count, &mut context));
             assert_eq!(result, Ok(()));
             assert_eq!(seen[0].args, [1, count as Word]);
             assert_eq!((context.rip, context.rsp, context.rflags), (10, 11, 12));
-            assert_eq!(
-                (context.rax, context.rbx, context.rcx),
-                (rax, rbx, rcx),
-                "{count}"
-            );
+            assert_eq!((context.rax, context.rbx, context.rcx), (rax, rbx, rcx), "{count}");
         }
     }
 

@@ -36,13 +36,7 @@ impl cap::Untyped {
             dst_offset as Word,
             num_objects as Word,
         ];
-        invoke(
-            self.cptr(),
-            label::UNTYPED_RETYPE,
-            [dst.root().cptr()],
-            args,
-        )
-        .map(drop)
+        invoke(self.cptr(), label::UNTYPED_RETYPE, [dst.root().cptr()], args).map(drop)
     }
 }
 
@@ -62,10 +56,7 @@ mod tests {
                 1,
             )
         });
-        assert_eq!(
-            (seen.service, seen.label, seen.caps),
-            (50, label::UNTYPED_RETYPE, vec![2])
-        );
+        assert_eq!((seen.service, seen.label, seen.caps), (50, label::UNTYPED_RETYPE, vec![2]));
         assert_eq!(seen.args, [4, 9, 0, 0, 100, 1]);
     }
 }

@@ -94,10 +94,7 @@ struct Report {
 
 impl Default for Report {
     fn default() -> Self {
-        Self {
-            bytes: [0; REPORT_BYTES],
-            length: 0,
-        }
+        Self { bytes: [0; REPORT_BYTES], length: 0 }
     }
 }
 
@@ -123,12 +120,7 @@ impl Report {
             register.set(Word::from_le_bytes(*chunk));
         }
         let endpoint = cap::Endpoint::from_bits(ENDPOINT.load(Ordering::Relaxed));
-        endpoint.send(MessageInfo::new(
-            LABEL.load(Ordering::Relaxed),
-            0,
-            0,
-            1 + words,
-        ));
+        endpoint.send(MessageInfo::new(LABEL.load(Ordering::Relaxed), 0, 0, 1 + words));
     }
 }
 
@@ -170,11 +162,7 @@ mod tests {
             assert_eq!((number, input.rdi), (-3, 3));
             let info = MessageInfo::from_word(input.rsi);
             assert_eq!((info.label(), info.length()), (0x77, 1 + 5));
-            let buffer = ipc_buffer()
-                .msg_regs()
-                .iter()
-                .skip(4)
-                .map(core::cell::Cell::get);
+            let buffer = ipc_buffer().msg_regs().iter().skip(4).map(core::cell::Cell::get);
             let registers = input.mrs.into_iter().chain(buffer).take(info.length());
             let mut text = [0; REPORT_BYTES];
             assert_eq!(
@@ -194,14 +182,8 @@ mod tests {
         }
         assert_eq!(report.length, REPORT_BYTES);
         let mut text = [0; REPORT_BYTES];
-        assert_eq!(
-            report_bytes([u64::MAX, 0x6261], &mut text),
-            b"ab\0\0\0\0\0\0"
-        );
+        assert_eq!(report_bytes([u64::MAX, 0x6261], &mut text), b"ab\0\0\0\0\0\0");
         assert_eq!(report_bytes([], &mut text), b"");
-        assert_eq!(
-            report_bytes((0..500).map(|_| u64::MAX), &mut text).len(),
-            REPORT_BYTES
-        );
+        assert_eq!(report_bytes((0..500).map(|_| u64::MAX), &mut text).len(), REPORT_BYTES);
     }
 }

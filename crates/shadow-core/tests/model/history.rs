@@ -62,8 +62,7 @@ impl History {
     pub fn invalidate(&mut self, va: u64, by_fault: bool) {
         self.seen = None;
         self.pages.retain(|page| !page.covers(va));
-        self.cached
-            .retain(|entry| by_fault && entry.prefix != va >> entry.covers);
+        self.cached.retain(|entry| by_fault && entry.prefix != va >> entry.covers);
     }
 
     /// Whether some TLB could let the access of a leaf with these rights pass.
@@ -71,9 +70,7 @@ impl History {
         let starts = [12, 21, 30].map(|bits| va >> bits << bits);
         let covering = starts.iter().flat_map(|&start| {
             let first = Page::first_at(start);
-            self.pages
-                .range(first..)
-                .take_while(move |page| page.va == start)
+            self.pages.range(first..).take_while(move |page| page.va == start)
         });
         covering.into_iter().any(|page| {
             let write_ok = page.d && (page.w || (!cpu.user && !cpu.write_protect));

@@ -106,29 +106,16 @@ impl Kernel {
     }
 
     pub fn new(pools: &Pools) -> Self {
-        let table = Table {
-            mapped: None,
-            entries: BTreeMap::new(),
-        };
+        let table = Table { mapped: None, entries: BTreeMap::new() };
         let pool = |count: u16| vec![table.clone(); usize::from(count)];
         let frames = u64::from(pools.frames);
-        let spare = |frame| {
-            Some(FrameCap {
-                frame,
-                mapped: None,
-            })
-        };
+        let spare = |frame| Some(FrameCap { frame, mapped: None });
         let mut slots: Vec<_> = (0..frames).map(spare).collect();
         slots.resize(slots.len() + pools.extra_copies as usize, None);
         Self {
             frames,
             slots,
-            tables: [
-                pool(pools.pts),
-                pool(pools.pds),
-                pool(pools.pdpts),
-                pool(pools.spaces),
-            ],
+            tables: [pool(pools.pts), pool(pools.pds), pool(pools.pdpts), pool(pools.spaces)],
             calls: Vec::new(),
             fail_after: None,
             sibling: None,
@@ -152,10 +139,7 @@ impl Kernel {
         match &mut self.fail_after {
             Some(0) => {
                 self.fail_after = None;
-                Err(MapError {
-                    operation: "injected",
-                    status: INJECTED,
-                })
+                Err(MapError { operation: "injected", status: INJECTED })
             }
             Some(left) => {
                 *left -= 1;
@@ -170,10 +154,7 @@ impl Kernel {
         let mut index = space;
         let mut at = Level::L4;
         while at != level {
-            match self.tables[at as usize - 1][index]
-                .entries
-                .get(&at.index(Gva::new(va)))
-            {
+            match self.tables[at as usize - 1][index].entries.get(&at.index(Gva::new(va))) {
                 Some(Entry::Table(below)) => index = *below,
                 _ => return None,
             }
@@ -191,10 +172,7 @@ impl Kernel {
         va: u64,
     ) -> Option<(&mut BTreeMap<usize, Entry>, usize)> {
         let table = self.table_on_path(space, level, va)?;
-        Some((
-            &mut self.tables[level as usize - 1][table].entries,
-            level.index(Gva::new(va)),
-        ))
+        Some((&mut self.tables[level as usize - 1][table].entries, level.index(Gva::new(va))))
     }
 
     /// What the hardware would do with an access: the frame and W.
@@ -241,10 +219,7 @@ impl Kernel {
         {
             entries.remove(&slot);
         }
-        self.slots[slot] = Some(FrameCap {
-            mapped: None,
-            ..cap
-        });
+        self.slots[slot] = Some(FrameCap { mapped: None, ..cap });
     }
 }
 
@@ -273,17 +248,11 @@ impl Mappings for Kernel {
             return refuse("map over an entry", DELETE_FIRST);
         }
         self.unmap_cap(copy.index());
-        let page = Entry::Page {
-            frame: cap.frame,
-            writable,
-        };
+        let page = Entry::Page { frame: cap.frame, writable };
         if let Some((entries, slot)) = self.place(space, Level::L1, va) {
             entries.insert(slot, page);
         }
-        self.slots[copy.index()] = Some(FrameCap {
-            mapped: Some((space, va)),
-            ..cap
-        });
+        self.slots[copy.index()] = Some(FrameCap { mapped: Some((space, va)), ..cap });
         Ok(())
     }
 
@@ -309,17 +278,8 @@ impl Mappings for Kernel {
             return refuse("remap without a table", FAILED_LOOKUP);
         };
         let own = |entry: &Entry| matches!(*entry, Entry::Page { frame, .. } if frame == cap.frame);
-        assert!(
-            entries.get(&slot).is_none_or(own),
-            "remap over another frame's mapping"
-        );
-        entries.insert(
-            slot,
-            Entry::Page {
-                frame: cap.frame,
-                writable,
-            },
-        );
+        assert!(entries.get(&slot).is_none_or(own), "remap over another frame's mapping");
+        entries.insert(slot, Entry::Page { frame: cap.frame, writable });
         Ok(())
     }
 
@@ -373,10 +333,7 @@ impl Mappings for Kernel {
         if self.slots[copy.index()].is_some() {
             return refuse("copy into a full slot", DELETE_FIRST);
         }
-        self.slots[copy.index()] = Some(FrameCap {
-            frame: gfn.get(),
-            mapped: None,
-        });
+        self.slots[copy.index()] = Some(FrameCap { frame: gfn.get(), mapped: None });
         Ok(())
     }
 

@@ -9,24 +9,12 @@ use super::kernel::{Call, Kernel};
 use super::memory::Ram;
 
 /// Pools small enough that every kind of reuse happens.
-pub const SMALL: Pools = Pools {
-    frames: 1024,
-    extra_copies: 8,
-    spaces: 3,
-    pdpts: 6,
-    pds: 6,
-    pts: 6,
-};
+pub const SMALL: Pools =
+    Pools { frames: 1024, extra_copies: 8, spaces: 3, pdpts: 6, pds: 6, pts: 6 };
 
 /// Pools that ordinary guests fit in.
-pub const ROOMY: Pools = Pools {
-    frames: 1024,
-    extra_copies: 256,
-    spaces: 8,
-    pdpts: 16,
-    pds: 32,
-    pts: 64,
-};
+pub const ROOMY: Pools =
+    Pools { frames: 1024, extra_copies: 256, spaces: 8, pdpts: 16, pds: 32, pts: 64 };
 
 pub const P: u64 = 1;
 pub const W: u64 = 2;
@@ -79,9 +67,7 @@ impl Machine {
     }
 
     pub fn space(&mut self) -> SpaceId {
-        self.mmu
-            .activate(&self.cpu, &mut self.kernel)
-            .expect("kernel works")
+        self.mmu.activate(&self.cpu, &mut self.kernel).expect("kernel works")
     }
 
     /// Address of the entry of `level` for `va`, making tables on the way with
@@ -111,10 +97,7 @@ impl Machine {
     /// A store by a server or device: the shadow is told.
     pub fn poke(&mut self, gpa: u64, value: u64) {
         self.ram.poke(gpa, value);
-        let mut written = || {
-            self.mmu
-                .guest_written(Gpa::new(gpa), 8, &self.ram, &mut self.kernel)
-        };
+        let mut written = || self.mmu.guest_written(Gpa::new(gpa), 8, &self.ram, &mut self.kernel);
         if written().is_err() {
             self.refused = true;
             written().expect("one refusal at a time");
@@ -155,8 +138,7 @@ impl Machine {
     }
 
     pub fn fault(&mut self, va: u64, access: Access) -> FaultOutcome {
-        self.mmu
-            .handle_fault(&self.cpu, Gva::new(va), access, &self.ram, &mut self.kernel)
+        self.mmu.handle_fault(&self.cpu, Gva::new(va), access, &self.ram, &mut self.kernel)
     }
 
     /// Whether the shadow lets the access pass without a fault.
@@ -194,10 +176,7 @@ impl Machine {
                 return self.ram.poke(gpa, value);
             };
             let outcome = self.fault(missing.0, missing.1);
-            assert!(
-                matches!(outcome, FaultOutcome::Filled { .. }),
-                "{outcome:?}"
-            );
+            assert!(matches!(outcome, FaultOutcome::Filled { .. }), "{outcome:?}");
         }
         panic!("no progress at {code:#x}");
     }
@@ -210,17 +189,13 @@ impl Machine {
 
     pub fn load_cr3(&mut self, root: u64) {
         self.cpu.root = Gfn::new(root);
-        self.mmu
-            .load_cr3(&self.cpu, &self.ram, &mut self.kernel)
-            .expect("kernel works");
+        self.mmu.load_cr3(&self.cpu, &self.ram, &mut self.kernel).expect("kernel works");
     }
 
     /// The records' own invariants, and that the kernel's tables hold exactly
     /// the leaves that the records say.
     pub fn check(&self) {
-        self.mmu
-            .audit_contents(&self.ram)
-            .expect("tables and what was built from them agree");
+        self.mmu.audit_contents(&self.ram).expect("tables and what was built from them agree");
         self.check_records();
     }
 
@@ -231,14 +206,7 @@ impl Machine {
         let mut recorded: Vec<_> = self
             .mmu
             .live_leaves()
-            .map(|leaf| {
-                (
-                    leaf.space.index(),
-                    leaf.gva.get(),
-                    leaf.gfn.get(),
-                    leaf.writable,
-                )
-            })
+            .map(|leaf| (leaf.space.index(), leaf.gva.get(), leaf.gfn.get(), leaf.writable))
             .collect();
         let mut real = self.kernel.reachable();
         recorded.sort_unstable();

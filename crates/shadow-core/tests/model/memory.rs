@@ -51,10 +51,7 @@ impl Ram {
     fn word(&self, gpa: Gpa) -> Result<&Cell<u64>, OutsideRam> {
         let index = (gpa.get() / 8) as usize;
         let aligned = gpa.get().is_multiple_of(8);
-        self.words
-            .get(index)
-            .filter(|_| aligned)
-            .ok_or(OutsideRam { gpa, length: 8 })
+        self.words.get(index).filter(|_| aligned).ok_or(OutsideRam { gpa, length: 8 })
     }
 
     /// What the guest itself writes; not recorded.
@@ -95,26 +92,16 @@ impl GuestMemory for Ram {
         let old = word.get();
         if old == current {
             self.change(word, new);
-            self.stores.borrow_mut().push(Store {
-                gpa: gpa.get(),
-                old,
-                new,
-            });
+            self.stores.borrow_mut().push(Store { gpa: gpa.get(), old, new });
         }
         Ok(old)
     }
 
     fn read(&self, gpa: Gpa, bytes: &mut [u8]) -> Result<(), OutsideRam> {
-        Err(OutsideRam {
-            gpa,
-            length: bytes.len() as u64,
-        })
+        Err(OutsideRam { gpa, length: bytes.len() as u64 })
     }
 
     fn write(&self, gpa: Gpa, bytes: &[u8]) -> Result<(), OutsideRam> {
-        Err(OutsideRam {
-            gpa,
-            length: bytes.len() as u64,
-        })
+        Err(OutsideRam { gpa, length: bytes.len() as u64 })
     }
 }

@@ -26,15 +26,7 @@ impl Page {
 
     /// The least page that starts at `va`, by the order of pages.
     pub fn first_at(va: u64) -> Self {
-        Self {
-            va,
-            size: 0,
-            frame: 0,
-            w: false,
-            u: false,
-            a: false,
-            d: false,
-        }
+        Self { va, size: 0, frame: 0, w: false, u: false, a: false, d: false }
     }
 
     pub fn frame_of(&self, va: u64) -> u64 {
@@ -58,15 +50,7 @@ pub fn lookup(ram: &Ram, cr3: u64, va: u64) -> Result<(Page, Vec<u64>), Code> {
         cr3 & 0x00ff_ffff_f000,
         va,
         48,
-        Page {
-            va: 0,
-            size: 0,
-            frame: 0,
-            w: true,
-            u: true,
-            a: true,
-            d: false,
-        },
+        Page { va: 0, size: 0, frame: 0, w: true, u: true, a: true, d: false },
         vec![],
     )
 }
@@ -88,14 +72,7 @@ pub struct Cached {
 impl Cached {
     /// What every walk begins with.
     pub fn root(cr3: u64) -> Self {
-        Self {
-            prefix: 0,
-            covers: 48,
-            table: cr3 & 0x00ff_ffff_f000,
-            w: true,
-            u: true,
-            a: true,
-        }
+        Self { prefix: 0, covers: 48, table: cr3 & 0x00ff_ffff_f000, w: true, u: true, a: true }
     }
 }
 
@@ -108,15 +85,7 @@ pub enum Load {
 /// What a processor may load for `va` by going on from `from`, a table that
 /// covers `va`, with memory as it is now.
 pub fn load(ram: &Ram, from: &Cached, va: u64) -> Option<Load> {
-    let sum = Page {
-        va: 0,
-        size: 0,
-        frame: 0,
-        w: from.w,
-        u: from.u,
-        a: from.a,
-        d: false,
-    };
+    let sum = Page { va: 0, size: 0, frame: 0, w: from.w, u: from.u, a: from.a, d: false };
     Some(match step(ram, from.table, va, from.covers, sum).ok()? {
         Step::Leaf(page) => Load::Page(page),
         Step::Table(table, sum) => Load::Table(Cached {
@@ -165,12 +134,7 @@ fn step(ram: &Ram, table: u64, va: u64, bits: u32, sum: Page) -> Result<Step, Co
     if reserved {
         return Err(PROTECTION | RESERVED);
     }
-    let sum = Page {
-        w: sum.w && bit(1),
-        u: sum.u && bit(2),
-        a: sum.a && bit(5),
-        ..sum
-    };
+    let sum = Page { w: sum.w && bit(1), u: sum.u && bit(2), a: sum.a && bit(5), ..sum };
     let address = entry & 0x00ff_ffff_f000;
     if large || bits == 12 {
         let size = 1 << bits;
@@ -204,9 +168,5 @@ pub fn access(
         (false, true) => supervisor_write_ok,
         (false, false) => true,
     };
-    if ok {
-        Ok((page, used))
-    } else {
-        Err(PROTECTION | who)
-    }
+    if ok { Ok((page, used)) } else { Err(PROTECTION | who) }
 }

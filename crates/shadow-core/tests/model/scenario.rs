@@ -19,9 +19,7 @@ pub fn link(machine: &mut Machine, region: u64, table: u64, page: u64) {
     let entry = machine.entry(Level::L2, BASE + region * REGION);
     machine.poke(entry, table << 12 | ALL);
     machine.poke(entry_of(table, 0), page << 12 | ALL);
-    machine
-        .touch(BASE + region * REGION, Access::Read)
-        .expect("mapped");
+    machine.touch(BASE + region * REGION, Access::Read).expect("mapped");
 }
 
 /// R7: the eviction that makes room hits the very table that the walk went
@@ -62,9 +60,6 @@ pub fn code_writes_the_table_that_maps_it(policy: Policy) {
     assert_eq!(machine.mmu.counters().unshadow, 0);
     machine.execute(BASE, entry_of(300, 4), 104 << 12 | ALL);
     assert_eq!(machine.mmu.counters().unshadow, 1);
-    assert_eq!(
-        machine.touch(BASE + 4 * 4096, Access::Read),
-        Ok(Gfn::new(104))
-    );
+    assert_eq!(machine.touch(BASE + 4 * 4096, Access::Read), Ok(Gfn::new(104)));
     machine.check();
 }

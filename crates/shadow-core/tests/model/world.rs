@@ -82,27 +82,17 @@ pub enum Step {
 
 /// Superpages at aligned frames only, or they are malformed.
 pub fn entry(target: u64, flags: u64) -> u64 {
-    let target = if flags & PS != 0 {
-        target & 512
-    } else {
-        target
-    };
+    let target = if flags & PS != 0 { target & 512 } else { target };
     target << 12 | flags
 }
 
-pub const RECORDED: Policy = Policy {
-    promotion: Promotion::Recorded,
-    ..Policy::DEFAULT
-};
+pub const RECORDED: Policy = Policy { promotion: Promotion::Recorded, ..Policy::DEFAULT };
 
 /// Operations of one fault at most, as documented; an eviction adds the budget.
 pub const FAULT_LIMIT: usize = 60;
 
 /// Requests end long before they are done.
-pub const HASTY: Policy = Policy {
-    budget: 3,
-    ..Policy::DEFAULT
-};
+pub const HASTY: Policy = Policy { budget: 3, ..Policy::DEFAULT };
 
 /// Slots used on each level: four on level 1, two above.
 pub const SLOTS: usize = 4;
@@ -143,11 +133,7 @@ pub fn target() -> impl Strategy<Value = u64> {
 
 pub fn step() -> impl Strategy<Value = Step> {
     let va = 0..addresses().len();
-    let access = prop_oneof![
-        Just(Access::Read),
-        Just(Access::Write),
-        Just(Access::Execute)
-    ];
+    let access = prop_oneof![Just(Access::Read), Just(Access::Write), Just(Access::Execute)];
     prop_oneof![
         8 => (1..=TABLES, 0..SLOTS, target(), flags())
             .prop_map(|(table, slot, target, flags)| Step::Write { table, slot, target, flags }),
@@ -194,35 +180,22 @@ impl World {
         machine.mmu.set_read_only(Gfn::new(READ_ONLY), 1);
         let all = P | W | U | A | D;
         for root in [1, 2] {
-            machine
-                .ram
-                .poke(root << 12 | DIRECT_SLOT << 3, DIRECT_TABLES[0] << 12 | all);
+            machine.ram.poke(root << 12 | DIRECT_SLOT << 3, DIRECT_TABLES[0] << 12 | all);
         }
-        machine
-            .ram
-            .poke(DIRECT_TABLES[0] << 12, DIRECT_TABLES[1] << 12 | all);
-        machine
-            .ram
-            .poke(DIRECT_TABLES[1] << 12, DIRECT_TABLES[2] << 12 | all);
+        machine.ram.poke(DIRECT_TABLES[0] << 12, DIRECT_TABLES[1] << 12 | all);
+        machine.ram.poke(DIRECT_TABLES[1] << 12, DIRECT_TABLES[2] << 12 | all);
         for frame in 0..u64::from(FRAMES) {
             let entry = DIRECT_TABLES[2] << 12 | frame << 3;
             machine.ram.poke(entry, frame << 12 | all);
         }
         let vcpus = [0, 1].map(|number| {
             let vcpu = VcpuId::new(number).expect("two vCPUs");
-            let cpu = PagingContext {
-                vcpu,
-                ..machine.cpu
-            };
+            let cpu = PagingContext { vcpu, ..machine.cpu };
             let space = machine
                 .mmu
                 .load_cr3(&cpu, &machine.ram, &mut machine.kernel)
                 .expect("kernel works");
-            Vcpu {
-                cpu,
-                space,
-                history: History::default(),
-            }
+            Vcpu { cpu, space, history: History::default() }
         });
         Self {
             machine,
@@ -287,9 +260,7 @@ impl World {
 
     fn activate(&mut self, cpu: PagingContext) {
         let limit = self.budget;
-        let space = self.persist(limit, |machine| {
-            machine.mmu.activate(&cpu, &mut machine.kernel)
-        });
+        let space = self.persist(limit, |machine| machine.mmu.activate(&cpu, &mut machine.kernel));
         let vcpu = &mut self.vcpus[self.running];
         (vcpu.cpu, vcpu.space) = (cpu, space);
     }
@@ -300,42 +271,21 @@ impl World {
             self.machine.kernel.sibling = None;
         }
         match *step {
-            Step::Write {
-                table,
-                slot,
-                target,
-                flags,
-            } => {
+            Step::Write { table, slot, target, flags } => {
                 let value = entry(target, flags);
                 self.store(DIRECT | table << 12, slot, value);
             }
-            Step::Store {
-                va,
-                slot,
-                target,
-                flags,
-            } => self.store(addresses()[va], slot, entry(target, flags)),
-            Step::ServerWrite {
-                table,
-                slot,
-                target,
-                flags,
-            } => {
+            Step::Store { va, slot, target, flags } => {
+                self.store(addresses()[va], slot, entry(target, flags))
+            }
+            Step::ServerWrite { table, slot, target, flags } => {
                 let gpa = table << 12 | (slot as u64) << 3;
                 self.machine.ram.poke(gpa, entry(target, flags));
                 self.persist(self.budget, |machine| {
-                    machine
-                        .mmu
-                        .guest_written(Gpa::new(gpa), 8, &machine.ram, &mut machine.kernel)
+                    machine.mmu.guest_written(Gpa::new(gpa), 8, &machine.ram, &mut machine.kernel)
                 });
             }
-            Step::Sibling {
-                after,
-                table,
-                slot,
-                target,
-                flags,
-            } => {
+            Step::Sibling { after, table, slot, target, flags } => {
                 self.machine.kernel.sibling = Some(Sibling {
                     after,
                     ram: self.machine.ram.clone(),
@@ -349,44 +299,26 @@ impl World {
             }
             Step::Invlpg { va } => self.invalidate(addresses()[va], false),
             Step::LoadCr3 { root } => {
-                let cpu = PagingContext {
-                    root: Gfn::new(root),
-                    ..cpu
-                };
+                let cpu = PagingContext { root: Gfn::new(root), ..cpu };
                 let limit = self.budget;
                 let space = self.persist(limit, |machine| {
-                    machine
-                        .mmu
-                        .load_cr3(&cpu, &machine.ram, &mut machine.kernel)
+                    machine.mmu.load_cr3(&cpu, &machine.ram, &mut machine.kernel)
                 });
-                self.vcpus[self.running] = Vcpu {
-                    cpu,
-                    space,
-                    history: History::default(),
-                };
+                self.vcpus[self.running] = Vcpu { cpu, space, history: History::default() };
             }
             Step::User(user) => self.activate(PagingContext { user, ..cpu }),
-            Step::WriteProtect(write_protect) => self.activate(PagingContext {
-                write_protect,
-                ..cpu
-            }),
+            Step::WriteProtect(write_protect) => {
+                self.activate(PagingContext { write_protect, ..cpu })
+            }
             Step::ModeChange => {
                 let limit = self.budget;
                 let space = self.persist(limit, |machine| {
-                    machine
-                        .mmu
-                        .paging_mode_changed(&cpu, &machine.ram, &mut machine.kernel)
+                    machine.mmu.paging_mode_changed(&cpu, &machine.ram, &mut machine.kernel)
                 });
-                self.vcpus[self.running] = Vcpu {
-                    cpu,
-                    space,
-                    history: History::default(),
-                };
+                self.vcpus[self.running] = Vcpu { cpu, space, history: History::default() };
             }
             Step::Revoke { frame } => self.persist(1, |machine| {
-                machine
-                    .mmu
-                    .remove_all_mappings(Gfn::new(frame), &mut machine.kernel)
+                machine.mmu.remove_all_mappings(Gfn::new(frame), &mut machine.kernel)
             }),
             Step::SwitchVcpu => self.running ^= 1,
             Step::LogDirty(on) => {
@@ -407,9 +339,7 @@ impl World {
         while next.get() < FRAMES.into() {
             let (first, mut dirty) = (next, [0]);
             next = self.persist(self.budget, |machine| {
-                machine
-                    .mmu
-                    .read_dirty(first, &mut dirty, &mut machine.kernel)
+                machine.mmu.read_dirty(first, &mut dirty, &mut machine.kernel)
             });
             assert!(next > first, "the log moves on");
             for frame in first.get()..next.get() {
@@ -432,9 +362,7 @@ impl World {
         if let Some(gfn) = self.access(va, Access::Write)
             && !DIRECT_TABLES.contains(&gfn.get())
         {
-            self.machine
-                .ram
-                .poke(gfn.base().get() | (slot as u64) << 3, value);
+            self.machine.ram.poke(gfn.base().get() | (slot as u64) << 3, value);
         }
     }
 
@@ -442,12 +370,8 @@ impl World {
         let cpu = self.vcpus[self.running].cpu;
         let gva = Gva::new(va);
         self.persist(30, |machine| match by_fault {
-            true => machine
-                .mmu
-                .page_fault_delivered(&cpu, gva, &machine.ram, &mut machine.kernel),
-            false => machine
-                .mmu
-                .invlpg(&cpu, gva, &machine.ram, &mut machine.kernel),
+            true => machine.mmu.page_fault_delivered(&cpu, gva, &machine.ram, &mut machine.kernel),
+            false => machine.mmu.invlpg(&cpu, gva, &machine.ram, &mut machine.kernel),
         });
         self.vcpus[self.running].history.invalidate(va, by_fault);
         // What is still mapped must be what a walk gives from here on.
@@ -504,11 +428,8 @@ impl World {
                 (_, _) if raced => {}
                 (FaultOutcome::Filled { gfn, .. }, Ok((page, _))) => {
                     assert_eq!(gfn.get(), page.frame_of(va));
-                    let (mapped, writable) = self
-                        .machine
-                        .kernel
-                        .access(space, Gva::new(va))
-                        .expect("filled");
+                    let (mapped, writable) =
+                        self.machine.kernel.access(space, Gva::new(va)).expect("filled");
                     assert!(mapped == gfn && (writable || !write), "the fault was fixed");
                 }
                 (FaultOutcome::Failed(_), Ok(_)) => {}
@@ -542,18 +463,14 @@ impl World {
             for ram in &self.machine.kernel.seen {
                 vcpu.history.observe(ram, vcpu.cpu.root, &addresses);
             }
-            vcpu.history
-                .observe(&self.machine.ram, vcpu.cpu.root, &addresses);
+            vcpu.history.observe(&self.machine.ram, vcpu.cpu.root, &addresses);
         }
     }
 
     pub fn check(&self) {
         self.machine.check();
         let mut cursor = self.audited.get();
-        let audited = self
-            .machine
-            .mmu
-            .audit_some(&mut cursor, 9, &self.machine.ram);
+        let audited = self.machine.mmu.audit_some(&mut cursor, 9, &self.machine.ram);
         audited.expect("invariants hold");
         self.audited.set(cursor);
         for vcpu in &self.vcpus {

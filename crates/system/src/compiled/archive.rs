@@ -95,10 +95,7 @@ impl<'a> Archive<'a> {
 
     fn check_references(&self) -> Result<(), ArchiveError> {
         for program in self.programs {
-            let run = Table {
-                offset: program.first_segment,
-                count: program.segments,
-            };
+            let run = Table { offset: program.first_segment, count: program.segments };
             slice(self.segments, run, "segments of a program")?;
         }
         for segment in self.segments {
@@ -125,17 +122,13 @@ impl<'a> Archive<'a> {
 
     /// The segments of `program`.
     pub fn segments_of(&self, program: &Program) -> &'a [Segment] {
-        let run = Table {
-            offset: program.first_segment,
-            count: program.segments,
-        };
+        let run = Table { offset: program.first_segment, count: program.segments };
         slice(self.segments, run, "").unwrap_or(&[])
     }
 
     /// The file bytes of `segment`.
     pub fn segment_bytes(&self, segment: &Segment) -> &'a [u8] {
-        self.file(segment.offset, segment.file_bytes, "")
-            .unwrap_or(&[])
+        self.file(segment.offset, segment.file_bytes, "").unwrap_or(&[])
     }
 
     /// The loads of `guest`.

@@ -295,9 +295,7 @@ pub const MAX_INSTRUCTION: usize = 15;
 impl Rewrite {
     /// The instruction's bytes. `None` if the length is none.
     pub fn instruction(&self) -> Option<&[u8]> {
-        self.bytes
-            .get(..self.length.into())
-            .filter(|bytes| !bytes.is_empty())
+        self.bytes.get(..self.length.into()).filter(|bytes| !bytes.is_empty())
     }
 
     /// Whether `table` is what its readers rely on: addresses ascend, and
@@ -340,7 +338,5 @@ pub struct Injection {
 
 /// FNV-1a over `bytes`: finds damage, not malice.
 pub fn checksum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

@@ -67,16 +67,9 @@ impl Diagnostics {
 
     /// The problems as text for a terminal (`colour`) or a file.
     pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
-        let reports: Vec<String> = self
-            .list
-            .iter()
-            .map(|diagnostic| self.render_one(diagnostic, &renderer))
-            .collect();
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let reports: Vec<String> =
+            self.list.iter().map(|diagnostic| self.render_one(diagnostic, &renderer)).collect();
         reports.join("\n\n")
     }
 
@@ -86,22 +79,16 @@ impl Diagnostics {
             "" => words.what,
             key => format!("{key}: {}", words.what),
         };
-        let title = Level::ERROR
-            .primary_title(harmless(&title))
-            .id(diagnostic.problem.code());
+        let title = Level::ERROR.primary_title(harmless(&title)).id(diagnostic.problem.code());
         let why = harmless(&words.why);
         let mut group = Group::with_title(title);
         match diagnostic.at {
             Some(at) => {
-                let here = AnnotationKind::Primary
-                    .span(self.sources.range(at))
-                    .label(why);
+                let here = AnnotationKind::Primary.span(self.sources.range(at)).label(why);
                 let other = diagnostic.other.map(|(other, label)| {
                     (
                         other.file,
-                        AnnotationKind::Context
-                            .span(self.sources.range(other))
-                            .label(label),
+                        AnnotationKind::Context.span(self.sources.range(other)).label(label),
                     )
                 });
                 let (same, elsewhere): (Vec<_>, Vec<_>) =
@@ -124,10 +111,7 @@ impl Diagnostics {
 
     /// The problems as records.
     pub fn records(&self) -> Vec<Record> {
-        self.list
-            .iter()
-            .map(|diagnostic| self.record(diagnostic))
-            .collect()
+        self.list.iter().map(|diagnostic| self.record(diagnostic)).collect()
     }
 
     fn record(&self, diagnostic: &Diagnostic) -> Record {

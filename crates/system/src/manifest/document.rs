@@ -92,13 +92,7 @@ pub(super) struct Loader<'f> {
 
 impl<'f> Loader<'f> {
     pub(super) fn new(files: &'f dyn Files) -> Self {
-        Self {
-            files,
-            report: Report::default(),
-            open: Vec::new(),
-            done: Vec::new(),
-            top: None,
-        }
+        Self { files, report: Report::default(), open: Vec::new(), done: Vec::new(), top: None }
     }
 
     /// Reads `path`, which `from` names, and what it inherits.
@@ -114,34 +108,14 @@ impl<'f> Loader<'f> {
             Ok(table) => table,
             Err(error) => {
                 let span = error.span().unwrap_or(0..0);
-                let at = At {
-                    file,
-                    start: span.start as u32,
-                    end: span.end as u32,
-                };
-                self.report.add(
-                    Problem::Syntax {
-                        message: error.message().to_owned(),
-                    },
-                    "",
-                    at,
-                );
+                let at = At { file, start: span.start as u32, end: span.end as u32 };
+                self.report.add(Problem::Syntax { message: error.message().to_owned() }, "", at);
                 return document;
             }
         };
-        let start = At {
-            file,
-            start: 0,
-            end: text.lines().next().map_or(0, str::len) as u32,
-        };
+        let start = At { file, start: 0, end: text.lines().next().map_or(0, str::len) as u32 };
         self.top.get_or_insert(start);
-        let top = Entries::open(
-            table.get_ref(),
-            &TOP,
-            start,
-            String::new(),
-            &mut self.report,
-        );
+        let top = Entries::open(table.get_ref(), &TOP, start, String::new(), &mut self.report);
         if !self.schema_fits(&top) {
             return document;
         }
@@ -167,12 +141,8 @@ impl<'f> Loader<'f> {
                     error: error.to_string(),
                 };
                 let key = if from.is_some() { "inherit" } else { "" };
-                let diagnostic = super::Diagnostic {
-                    problem,
-                    key: key.to_owned(),
-                    at: from,
-                    other: None,
-                };
+                let diagnostic =
+                    super::Diagnostic { problem, key: key.to_owned(), at: from, other: None };
                 self.report.list.push(diagnostic);
                 return None;
             }
@@ -187,11 +157,7 @@ impl<'f> Loader<'f> {
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                 let line = text[..good].matches('\n').count() + 1;
                 let file = self.report.sources.add(path, text);
-                let at = At {
-                    file,
-                    start: good as u32,
-                    end: good as u32 + 1,
-                };
+                let at = At { file, start: good as u32, end: good as u32 + 1 };
                 self.report.add(Problem::FileNotUtf8 { line }, "", at);
                 None
             }
@@ -220,9 +186,7 @@ impl<'f> Loader<'f> {
     fn enter(&mut self, file: &Path, fragment: &Spanned<String>) -> Option<PathBuf> {
         let path = resolve(file, &fragment.value);
         let problem = if self.open.contains(&path) {
-            Problem::InheritCycle {
-                path: path.display().to_string(),
-            }
+            Problem::InheritCycle { path: path.display().to_string() }
         } else if self.open.len() > MAX_DEPTH {
             Problem::InheritDepth { limit: MAX_DEPTH }
         } else {
@@ -235,10 +199,7 @@ impl<'f> Loader<'f> {
     /// The keys of `path` alone.
     fn document(&mut self, path: &Path, top: &Entries<'_>) -> Document {
         let report = &mut self.report;
-        let mut document = Document {
-            name: top.text("name", report),
-            ..Document::default()
-        };
+        let mut document = Document { name: top.text("name", report), ..Document::default() };
         if let Some(machine) = top.table("machine", report) {
             document.memory = machine.size("memory", report);
             document.profile = machine.text("profile", report);
@@ -248,9 +209,7 @@ impl<'f> Loader<'f> {
             document.guests.push(guest(path, index, table, at, report));
         }
         for (index, (table, at)) in top.tables("inject", report).into_iter().enumerate() {
-            document
-                .injections
-                .push(injection(index, table, at, report));
+            document.injections.push(injection(index, table, at, report));
         }
         document
     }

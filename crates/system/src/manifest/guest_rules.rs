@@ -44,11 +44,7 @@ impl Limits {
                 memory: 2 * GIB,
                 arguments: 2047,
             },
-            None => Self {
-                name: "all platforms",
-                memory: 4 * GIB,
-                arguments: 8191,
-            },
+            None => Self { name: "all platforms", memory: 4 * GIB, arguments: 8191 },
         }
     }
 }
@@ -56,10 +52,7 @@ impl Limits {
 impl Rules<'_> {
     pub(super) fn guest(&mut self, entry: &GuestEntry) -> Option<Guest> {
         let source = self.guest_source(entry);
-        let written = entry
-            .platform
-            .as_ref()
-            .map(|platform| platform_of(&platform.value));
+        let written = entry.platform.as_ref().map(|platform| platform_of(&platform.value));
         let platform = match &source {
             Some((GuestSource::Build(_), _)) => Some(Platform::Pc64),
             Some((GuestSource::Solo5Test(_), _)) => Some(Platform::Solo5Hvt),
@@ -68,32 +61,17 @@ impl Rules<'_> {
         if let (Some(Spanned { at, .. }), Some((source, _))) = (&entry.platform, &source)
             && written != platform
         {
-            let name = if platform == Some(Platform::Pc64) {
-                "pc64"
-            } else {
-                "solo5-hvt"
-            };
-            let problem = Problem::PlatformConflict {
-                key: source.key(),
-                platform: name,
-            };
-            self.report
-                .add(problem, join(&entry.prefix, "platform"), *at);
+            let name = if platform == Some(Platform::Pc64) { "pc64" } else { "solo5-hvt" };
+            let problem = Problem::PlatformConflict { key: source.key(), platform: name };
+            self.report.add(problem, join(&entry.prefix, "platform"), *at);
         }
         let limits = Limits::of(platform);
         self.guest_memory(entry, &limits);
         self.arguments(entry, limits.arguments);
-        if let Some(Spanned {
-            value: vcpus @ 2..,
-            at,
-        }) = entry.vcpus
+        if let Some(Spanned { value: vcpus @ 2.., at }) = entry.vcpus
             && platform == Some(Platform::Solo5Hvt)
         {
-            self.report.add(
-                Problem::SeveralVcpus { vcpus },
-                join(&entry.prefix, "vcpus"),
-                at,
-            );
+            self.report.add(Problem::SeveralVcpus { vcpus }, join(&entry.prefix, "vcpus"), at);
         }
         let (source, source_at) = source?;
         let number = |value: &Option<Spanned<u64>>, default: u32| {
@@ -105,11 +83,7 @@ impl Rules<'_> {
             platform,
             source,
             memory_bytes: entry.memory.as_ref().map(|memory| memory.value),
-            args: entry
-                .args
-                .iter()
-                .map(|argument| argument.value.clone())
-                .collect(),
+            args: entry.args.iter().map(|argument| argument.value.clone()).collect(),
             vcpus: number(&entry.vcpus, 1),
             priority: number(&entry.priority, DEFAULT_PRIORITY),
             rewrite: entry.rewrite,
@@ -128,20 +102,14 @@ impl Rules<'_> {
 
     fn guest_source(&mut self, entry: &GuestEntry) -> Option<(GuestSource, At)> {
         let Some((key, first_at, value)) = entry.sources.first() else {
-            let guest = entry
-                .name
-                .as_ref()
-                .map_or("", |name| &name.value)
-                .to_owned();
-            self.report
-                .add(Problem::ImageNone { guest }, &entry.prefix, entry.at);
+            let guest = entry.name.as_ref().map_or("", |name| &name.value).to_owned();
+            self.report.add(Problem::ImageNone { guest }, &entry.prefix, entry.at);
             return None;
         };
         for (second, at, _) in &entry.sources[1..] {
             let problem = Problem::ImageSeveral { first: key, second };
             let other = Some((*first_at, "the first is here"));
-            self.report
-                .add_with(problem, join(&entry.prefix, second), *at, other);
+            self.report.add_with(problem, join(&entry.prefix, second), *at, other);
         }
         let value = value.as_ref()?;
         let key_path = join(&entry.prefix, key);
@@ -165,10 +133,8 @@ impl Rules<'_> {
                 let before = self.image_bytes;
                 self.image_bytes = before.saturating_add(bytes);
                 if before <= MAX_ARCHIVE && self.image_bytes > MAX_ARCHIVE {
-                    let problem = Problem::ArchiveTooLarge {
-                        bytes: self.image_bytes,
-                        limit: MAX_ARCHIVE,
-                    };
+                    let problem =
+                        Problem::ArchiveTooLarge { bytes: self.image_bytes, limit: MAX_ARCHIVE };
                     self.report.add(problem, key, value.at);
                 }
                 Some(GuestSource::Image(path))
@@ -176,10 +142,7 @@ impl Rules<'_> {
             Err(error) => {
                 let path = path.display().to_string();
                 self.report.add(
-                    Problem::ImageUnreadable {
-                        path,
-                        error: error.to_string(),
-                    },
+                    Problem::ImageUnreadable { path, error: error.to_string() },
                     key,
                     value.at,
                 );
@@ -190,21 +153,14 @@ impl Rules<'_> {
 
     fn build(&mut self, value: &Spanned<String>, key: &str) -> Option<GuestSource> {
         let path = PathBuf::from(&value.value);
-        let inside = path
-            .components()
-            .all(|component| matches!(component, Component::Normal(_)));
+        let inside = path.components().all(|component| matches!(component, Component::Normal(_)));
         let problem = if !inside || value.value.is_empty() {
-            Problem::BuildPath {
-                path: value.value.clone(),
-            }
-        } else if self.repository.is_some_and(|top| {
-            self.files
-                .length(&top.join(&path).join("Cargo.toml"))
-                .is_err()
-        }) {
-            Problem::BuildMissing {
-                path: value.value.clone(),
-            }
+            Problem::BuildPath { path: value.value.clone() }
+        } else if self
+            .repository
+            .is_some_and(|top| self.files.length(&top.join(&path).join("Cargo.toml")).is_err())
+        {
+            Problem::BuildMissing { path: value.value.clone() }
         } else {
             return Some(GuestSource::Build(path));
         };
@@ -219,18 +175,9 @@ impl Rules<'_> {
         let (min, max) = (GUEST_UNIT, limits.memory);
         let why = "guests are mapped in pages of 2 MiB at first";
         let problem = if !(min..=max).contains(&bytes) {
-            Problem::GuestMemory {
-                bytes,
-                platform: limits.name,
-                min,
-                max,
-            }
+            Problem::GuestMemory { bytes, platform: limits.name, min, max }
         } else if !bytes.is_multiple_of(GUEST_UNIT) {
-            Problem::SizeUnit {
-                bytes,
-                unit: GUEST_UNIT,
-                why,
-            }
+            Problem::SizeUnit { bytes, unit: GUEST_UNIT, why }
         } else {
             return;
         };
@@ -239,23 +186,13 @@ impl Rules<'_> {
 
     fn arguments(&mut self, entry: &GuestEntry, limit: usize) {
         let key = join(&entry.prefix, "args");
-        for argument in entry
-            .args
-            .iter()
-            .filter(|argument| argument.value.contains('\0'))
-        {
+        for argument in entry.args.iter().filter(|argument| argument.value.contains('\0')) {
             self.report.add(Problem::ArgumentNul, &key, argument.at);
         }
         let spaces = entry.args.len().saturating_sub(1);
-        let bytes = entry
-            .args
-            .iter()
-            .map(|argument| argument.value.len())
-            .sum::<usize>()
-            + spaces;
+        let bytes = entry.args.iter().map(|argument| argument.value.len()).sum::<usize>() + spaces;
         if let Some(last) = entry.args.last().filter(|_| bytes > limit) {
-            self.report
-                .add(Problem::ArgumentsTooLong { bytes, limit }, key, last.at);
+            self.report.add(Problem::ArgumentsTooLong { bytes, limit }, key, last.at);
         }
     }
 }

@@ -113,14 +113,7 @@ pub struct Shadow {
 
 impl Default for Shadow {
     fn default() -> Self {
-        Self {
-            tables: 512,
-            spaces: 16,
-            extra_copies: 1024,
-            trace: 0,
-            audit: 0,
-            budget: 128,
-        }
+        Self { tables: 512, spaces: 16, extra_copies: 1024, trace: 0, audit: 0, budget: 128 }
     }
 }
 
@@ -208,12 +201,7 @@ impl System {
     fn refuse(&self, problem: Problem, key: String, at: At) -> Diagnostics {
         Diagnostics::new(
             self.sources.clone(),
-            vec![Diagnostic {
-                problem,
-                key,
-                at: Some(at),
-                other: None,
-            }],
+            vec![Diagnostic { problem, key, at: Some(at), other: None }],
         )
     }
 }

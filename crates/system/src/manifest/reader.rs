@@ -32,12 +32,7 @@ impl Report {
         at: At,
         other: Option<(At, &'static str)>,
     ) {
-        self.list.push(Diagnostic {
-            problem,
-            key: key.into(),
-            at: Some(at),
-            other,
-        });
+        self.list.push(Diagnostic { problem, key: key.into(), at: Some(at), other });
     }
 }
 
@@ -59,27 +54,15 @@ impl<'t> Entries<'t> {
         prefix: String,
         report: &mut Report,
     ) -> Self {
-        for key in table
-            .keys()
-            .filter(|key| section.key(key.get_ref()).is_none())
-        {
+        for key in table.keys().filter(|key| section.key(key.get_ref()).is_none()) {
             let name = key.get_ref().as_ref();
             let known: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
             let nearest = nearest(name, known.iter().copied());
-            let problem = Problem::UnknownKey {
-                key: name.to_owned(),
-                noun: section.noun,
-                nearest,
-                known,
-            };
+            let problem =
+                Problem::UnknownKey { key: name.to_owned(), noun: section.noun, nearest, known };
             report.add(problem, join(&prefix, name), place(at.file, key));
         }
-        Self {
-            table,
-            section,
-            at,
-            prefix,
-        }
+        Self { table, section, at, prefix }
     }
 
     /// Where the table was opened.
@@ -89,10 +72,7 @@ impl<'t> Entries<'t> {
 
     /// Where the key `name` was written.
     pub(super) fn key_at(&self, name: &str) -> Option<At> {
-        self.table
-            .keys()
-            .find(|key| key.get_ref() == name)
-            .map(|key| place(self.at.file, key))
+        self.table.keys().find(|key| key.get_ref() == name).map(|key| place(self.at.file, key))
     }
 
     /// The value of `name`, as `convert` takes it; reports another type.
@@ -102,23 +82,13 @@ impl<'t> Entries<'t> {
         report: &mut Report,
         convert: impl FnOnce(&'t DeValue<'t>, Kind) -> Option<T>,
     ) -> Option<Spanned<T>> {
-        let key = self
-            .section
-            .key(name)
-            .expect("the schema has every key that is read");
-        let (_, value) = self
-            .table
-            .iter()
-            .find(|(written, _)| written.get_ref() == name)?;
+        let key = self.section.key(name).expect("the schema has every key that is read");
+        let (_, value) = self.table.iter().find(|(written, _)| written.get_ref() == name)?;
         let at = place(self.at.file, value);
         match convert(value.get_ref(), key.kind) {
             Some(value) => Some(Spanned { value, at }),
             None => {
-                report.add(
-                    wrong_type(key, value.get_ref()),
-                    join(&self.prefix, name),
-                    at,
-                );
+                report.add(wrong_type(key, value.get_ref()), join(&self.prefix, name), at);
                 None
             }
         }
@@ -127,54 +97,28 @@ impl<'t> Entries<'t> {
     /// The string `name`; for a choice, one of its values.
     pub(super) fn text(&self, name: &'static str, report: &mut Report) -> Option<Spanned<String>> {
         let text = self.get(name, report, |value, kind| Some((value.as_str()?, kind)))?;
-        let (
-            Spanned {
-                value: (value, kind),
-                at,
-            },
-            key,
-        ) = (text, join(&self.prefix, name));
+        let (Spanned { value: (value, kind), at }, key) = (text, join(&self.prefix, name));
         if let Kind::Choice(known) = kind
             && !known.contains(&value)
         {
             let nearest = nearest(value, known.iter().copied());
-            report.add(
-                Problem::UnknownValue {
-                    value: value.to_owned(),
-                    nearest,
-                    known,
-                },
-                key,
-                at,
-            );
+            report.add(Problem::UnknownValue { value: value.to_owned(), nearest, known }, key, at);
             return None;
         }
-        Some(Spanned {
-            value: value.to_owned(),
-            at,
-        })
+        Some(Spanned { value: value.to_owned(), at })
     }
 
     /// The integer `name`, inside its limits.
     pub(super) fn integer(&self, name: &'static str, report: &mut Report) -> Option<Spanned<u64>> {
-        let Spanned {
-            value: (integer, min, max, why),
-            at,
-        } = self.get(name, report, |value, kind| {
-            match (value.as_integer(), kind) {
+        let Spanned { value: (integer, min, max, why), at } =
+            self.get(name, report, |value, kind| match (value.as_integer(), kind) {
                 (Some(integer), Kind::Integer { min, max, why }) => Some((integer, min, max, why)),
                 _ => None,
-            }
-        })?;
+            })?;
         match number(integer) {
             Some(value) if (min..=max).contains(&value) => Some(Spanned { value, at }),
             _ => {
-                let problem = Problem::OutOfRange {
-                    value: integer.to_string(),
-                    min,
-                    max,
-                    why,
-                };
+                let problem = Problem::OutOfRange { value: integer.to_string(), min, max, why };
                 report.add(problem, join(&self.prefix, name), at);
                 None
             }
@@ -193,10 +137,7 @@ impl<'t> Entries<'t> {
         match Size::parse(text) {
             Ok(size) => Some(Spanned { value: size.0, at }),
             Err(error) => {
-                let problem = Problem::SizeSyntax {
-                    text: text.to_owned(),
-                    error,
-                };
+                let problem = Problem::SizeSyntax { text: text.to_owned(), error };
                 report.add(problem, join(&self.prefix, name), at);
                 None
             }
@@ -211,33 +152,21 @@ impl<'t> Entries<'t> {
     ) -> Option<Vec<Spanned<String>>> {
         let text = |element: &TomlSpanned<DeValue<'_>>| {
             let value = element.get_ref().as_str()?.to_owned();
-            Some(Spanned {
-                value,
-                at: place(self.at.file, element),
-            })
+            Some(Spanned { value, at: place(self.at.file, element) })
         };
-        let texts = self.get(name, report, |value, _| {
-            value.as_array()?.iter().map(text).collect()
-        })?;
+        let texts =
+            self.get(name, report, |value, _| value.as_array()?.iter().map(text).collect())?;
         Some(texts.value)
     }
 
     /// The table `name`.
     pub(super) fn table(&self, name: &'static str, report: &mut Report) -> Option<Self> {
-        let Spanned {
-            value: (table, section),
-            at,
-        } = self.get(name, report, |value, kind| match (value.as_table(), kind) {
-            (Some(table), Kind::Table(section)) => Some((table, section)),
-            _ => None,
-        })?;
-        Some(Self::open(
-            table,
-            section,
-            at,
-            join(&self.prefix, name),
-            report,
-        ))
+        let Spanned { value: (table, section), at } =
+            self.get(name, report, |value, kind| match (value.as_table(), kind) {
+                (Some(table), Kind::Table(section)) => Some((table, section)),
+                _ => None,
+            })?;
+        Some(Self::open(table, section, at, join(&self.prefix, name), report))
     }
 
     /// The tables of the array `name`, not yet opened.
@@ -249,20 +178,15 @@ impl<'t> Entries<'t> {
         let table = |element: &'t TomlSpanned<DeValue<'t>>| {
             Some((element.get_ref().as_table()?, place(self.at.file, element)))
         };
-        let tables = self.get(name, report, |value, _| {
-            value.as_array()?.iter().map(table).collect()
-        });
+        let tables =
+            self.get(name, report, |value, _| value.as_array()?.iter().map(table).collect());
         tables.map_or_else(Vec::new, |tables| tables.value)
     }
 
     /// Reports that the key `name` is missing, unless it is there.
     pub(super) fn require(&self, name: &'static str, report: &mut Report) {
         if let (None, Some(key)) = (self.key_at(name), self.section.key(name)) {
-            let problem = Problem::MissingKey {
-                key: name,
-                noun: self.section.noun,
-                doc: key.doc,
-            };
+            let problem = Problem::MissingKey { key: name, noun: self.section.noun, doc: key.doc };
             report.add(problem, &self.prefix, self.at);
         }
     }
@@ -270,11 +194,7 @@ impl<'t> Entries<'t> {
 
 /// The key `name` under `prefix`.
 pub(super) fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{prefix}.{name}")
-    }
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
 /// The one of `known` that `name` was probably meant to be: it takes few slips
@@ -295,11 +215,7 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
 
 fn place<T>(file: u32, spanned: &TomlSpanned<T>) -> At {
     let span = spanned.span();
-    At {
-        file,
-        start: span.start as u32,
-        end: span.end as u32,
-    }
+    At { file, start: span.start as u32, end: span.end as u32 }
 }
 
 fn number(integer: &DeInteger<'_>) -> Option<u64> {
@@ -316,10 +232,9 @@ fn wrong_type(key: &Key, value: &DeValue<'_>) -> Problem {
         Kind::Boolean => ("a boolean", format!("`{name} = false`, without quotes")),
         Kind::Texts => ("an array of strings", format!("`{name} = [\"…\"]`")),
         Kind::Table(_) => ("a table", format!("`{name} = {{ … }}`, or `[{name}]`")),
-        Kind::Tables(_) => (
-            "an array of tables",
-            format!("`[[{name}]]`, with two brackets on each side"),
-        ),
+        Kind::Tables(_) => {
+            ("an array of tables", format!("`[[{name}]]`, with two brackets on each side"))
+        }
     };
     let found = match value {
         DeValue::String(_) => "a string",
@@ -333,11 +248,7 @@ fn wrong_type(key: &Key, value: &DeValue<'_>) -> Problem {
         DeValue::Array(_) => "an array",
         DeValue::Table(_) => "a table",
     };
-    Problem::WrongType {
-        expected,
-        found,
-        example,
-    }
+    Problem::WrongType { expected, found, example }
 }
 
 #[cfg(test)]

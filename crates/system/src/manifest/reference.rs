@@ -19,10 +19,7 @@ fn write_section(text: &mut String, section: &Section) -> std::fmt::Result {
         "shadow" => "`shadow = { … }` of a guest".to_owned(),
         header => format!("`{header}`"),
     };
-    writeln!(
-        text,
-        "### {title}\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |"
-    )?;
+    writeln!(text, "### {title}\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |")?;
     for key in section.keys {
         writeln!(
             text,
@@ -40,11 +37,9 @@ fn write_section(text: &mut String, section: &Section) -> std::fmt::Result {
 fn type_of(key: &Key) -> String {
     match key.kind {
         Kind::Text => "string".to_owned(),
-        Kind::Choice(known) => known
-            .iter()
-            .map(|value| format!("`\"{value}\"`"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        Kind::Choice(known) => {
+            known.iter().map(|value| format!("`\"{value}\"`")).collect::<Vec<_>>().join(", ")
+        }
         Kind::Size => "size".to_owned(),
         Kind::Integer { min, max, .. } if max >= u64::from(u32::MAX) => {
             format!("integer from {min}")
@@ -58,9 +53,5 @@ fn type_of(key: &Key) -> String {
 }
 
 fn default_of(key: &Key) -> &'static str {
-    if key.default.is_empty() {
-        "required"
-    } else {
-        key.default
-    }
+    if key.default.is_empty() { "required" } else { key.default }
 }

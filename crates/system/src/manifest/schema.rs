@@ -73,11 +73,7 @@ pub static TOP: Section = Section {
     keys: &[
         Key {
             name: "schema",
-            kind: Kind::Integer {
-                min: 0,
-                max: u32::MAX as u64,
-                why: "schema numbers are small",
-            },
+            kind: Kind::Integer { min: 0, max: u32::MAX as u64, why: "schema numbers are small" },
             default: "",
             doc: "The version of this format: 1. Every file says it, fragments too.",
         },
@@ -295,12 +291,7 @@ pub static INJECT: Section = Section {
     header: "[[inject]]",
     noun: "injection",
     keys: &[
-        Key {
-            name: "guest",
-            kind: Kind::Text,
-            default: "",
-            doc: "The guest whose process dies.",
-        },
+        Key { name: "guest", kind: Kind::Text, default: "", doc: "The guest whose process dies." },
         Key {
             name: "process",
             kind: Kind::Choice(&["shadow-server", "vmm"]),

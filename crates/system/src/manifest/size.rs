@@ -52,10 +52,7 @@ impl Size {
             return Err(SizeError::Number);
         }
         match UNITS.iter().find(|(name, _)| *name == unit) {
-            Some((_, bytes)) => number
-                .checked_mul(*bytes)
-                .map(Self)
-                .ok_or(SizeError::TooLarge),
+            Some((_, bytes)) => number.checked_mul(*bytes).map(Self).ok_or(SizeError::TooLarge),
             None => Err(SizeError::Unit(number, unit.to_owned(), meant(unit))),
         }
     }
@@ -64,10 +61,7 @@ impl Size {
 /// The unit that somebody who wrote `unit` probably means.
 fn meant(unit: &str) -> Option<&'static str> {
     let first = unit.trim_start().chars().next()?.to_ascii_uppercase();
-    UNITS
-        .iter()
-        .map(|(name, _)| *name)
-        .find(|name| name.starts_with(first))
+    UNITS.iter().map(|(name, _)| *name).find(|name| name.starts_with(first))
 }
 
 #[cfg(test)]
@@ -96,13 +90,7 @@ mod tests {
         assert_eq!(Size::parse("32g"), unit("g", Some("GiB")));
         assert_eq!(Size::parse("32 pages"), unit("pages", None));
         assert_eq!(Size::parse("32  MiB"), unit(" MiB", Some("MiB")));
-        assert_eq!(
-            Size::parse("99999999999999999999 KiB"),
-            Err(SizeError::TooLarge)
-        );
-        assert_eq!(
-            Size::parse("18446744073709551615 KiB"),
-            Err(SizeError::TooLarge)
-        );
+        assert_eq!(Size::parse("99999999999999999999 KiB"), Err(SizeError::TooLarge));
+        assert_eq!(Size::parse("18446744073709551615 KiB"), Err(SizeError::TooLarge));
     }
 }

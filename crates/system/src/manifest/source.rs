@@ -35,10 +35,7 @@ pub struct Sources(Vec<Source>);
 
 impl Sources {
     pub(super) fn add(&mut self, path: &Path, text: String) -> u32 {
-        self.0.push(Source {
-            path: path.display().to_string(),
-            text,
-        });
+        self.0.push(Source { path: path.display().to_string(), text });
         (self.0.len() - 1) as u32
     }
 
@@ -108,10 +105,7 @@ pub struct InMemory(pub BTreeMap<PathBuf, Vec<u8>>);
 
 impl Files for InMemory {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0
-            .get(path)
-            .cloned()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.0.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn length(&self, path: &Path) -> io::Result<u64> {
@@ -148,25 +142,15 @@ mod tests {
         assert_eq!(resolve(file, "y.toml"), Path::new("manifests/a/y.toml"));
         assert_eq!(resolve(file, "./../y.toml"), Path::new("manifests/y.toml"));
         assert_eq!(resolve(file, "/y.toml"), Path::new("/y.toml"));
-        assert_eq!(
-            resolve(Path::new("x.toml"), "../y.toml"),
-            Path::new("../y.toml")
-        );
-        assert_eq!(
-            resolve(Path::new("../x.toml"), "../y.toml"),
-            Path::new("../../y.toml")
-        );
+        assert_eq!(resolve(Path::new("x.toml"), "../y.toml"), Path::new("../y.toml"));
+        assert_eq!(resolve(Path::new("../x.toml"), "../y.toml"), Path::new("../../y.toml"));
     }
 
     #[test]
     fn positions_count_characters_from_one() {
         let mut sources = Sources::default();
         let file = sources.add(Path::new("x"), "a = 1\n\u{e9} = 2\n".to_owned());
-        let at = At {
-            file,
-            start: 11,
-            end: 12,
-        };
+        let at = At { file, start: 11, end: 12 };
         assert_eq!(sources.text(at), "2");
         assert_eq!(sources.position(at), ("x", 2, 5));
     }

@@ -196,9 +196,7 @@ mod tests {
             "m.toml",
             "schema = 1\ninherit = [\"a/f.toml\", \"a/low.toml\"]\n[[guest]]\nname = \"m\"\nimage = \"a/i.hvt\"\n",
         );
-        let text = load_from(&files, Path::new("m.toml"), None)
-            .unwrap()
-            .to_toml();
+        let text = load_from(&files, Path::new("m.toml"), None).unwrap().to_toml();
         let first = "\
 schema = 1
 name = \"low\"
@@ -216,10 +214,7 @@ image = \"a/i.hvt\"
             text.starts_with(first),
             "later values win, earlier guests come first, paths are resolved:\n{text}"
         );
-        assert!(
-            text.contains("[[guest]]\nname = \"m\"\nimage = \"a/i.hvt\"\n"),
-            "{text}"
-        );
+        assert!(text.contains("[[guest]]\nname = \"m\"\nimage = \"a/i.hvt\"\n"), "{text}");
     }
 
     #[test]
@@ -233,11 +228,7 @@ image = \"a/i.hvt\"
                 &["--port".to_owned(), "8\\0".to_owned()],
             );
             let files = InMemory(
-                [
-                    ("m.toml".into(), text.into_bytes()),
-                    (image.into(), vec![0; 100 << 20]),
-                ]
-                .into(),
+                [("m.toml".into(), text.into_bytes()), (image.into(), vec![0; 100 << 20])].into(),
             );
             let system = load_from(&files, Path::new("m.toml"), None)
                 .unwrap_or_else(|refused| panic!("{refused}"));

@@ -32,21 +32,11 @@ pub(super) fn validate(
     path: &Path,
     repository: Option<&Path>,
 ) -> Result<System, Diagnostics> {
-    let Loader {
-        files,
-        mut report,
-        top,
-        ..
-    } = loader;
+    let Loader { files, mut report, top, .. } = loader;
     let Some(top) = top.filter(|_| readable(&report)) else {
         return Err(Diagnostics::new(report.sources, report.list));
     };
-    let mut rules = Rules {
-        files,
-        repository,
-        report: &mut report,
-        image_bytes: 0,
-    };
+    let mut rules = Rules { files, repository, report: &mut report, image_bytes: 0 };
     let machine = rules.machine(&document);
     let name = rules.system_name(&document, path);
     let guests = rules.guests(&document.guests, top);
@@ -55,14 +45,7 @@ pub(super) fn validate(
     if !report.list.is_empty() {
         return Err(Diagnostics::new(report.sources, report.list));
     }
-    let system = System {
-        name,
-        machine,
-        guests,
-        injections,
-        sources: report.sources,
-        top,
-    };
+    let system = System { name, machine, guests, injections, sources: report.sources, top };
     Budget::estimate(&system, image_bytes).check(&system)?;
     Ok(system)
 }
@@ -99,34 +82,16 @@ impl Rules<'_> {
         if let Some(Spanned { value: bytes, at }) = document.memory {
             let why = "QEMU takes memory in whole MiB";
             if !(min..=max).contains(&bytes) {
-                self.report.add(
-                    Problem::MachineMemory { bytes, min, max },
-                    "machine.memory",
-                    at,
-                );
+                self.report.add(Problem::MachineMemory { bytes, min, max }, "machine.memory", at);
             } else if !bytes.is_multiple_of(MIB) {
-                self.report.add(
-                    Problem::SizeUnit {
-                        bytes,
-                        unit: MIB,
-                        why,
-                    },
-                    "machine.memory",
-                    at,
-                );
+                self.report.add(Problem::SizeUnit { bytes, unit: MIB, why }, "machine.memory", at);
             }
         }
         let legal = |c: char| c.is_ascii_alphanumeric() || "_.,+=-".contains(c);
         if let Some(cpu) = &document.cpu
             && (cpu.value.is_empty() || !cpu.value.chars().all(legal))
         {
-            self.report.add(
-                Problem::CpuSyntax {
-                    cpu: cpu.value.clone(),
-                },
-                "machine.cpu",
-                cpu.at,
-            );
+            self.report.add(Problem::CpuSyntax { cpu: cpu.value.clone() }, "machine.cpu", cpu.at);
         }
         Machine {
             memory_bytes: document
@@ -162,10 +127,7 @@ impl Rules<'_> {
             && text.bytes().all(legal);
         if !fits {
             self.report.add(
-                Problem::NameSyntax {
-                    name: text.clone(),
-                    limit: NAME_LIMIT,
-                },
+                Problem::NameSyntax { name: text.clone(), limit: NAME_LIMIT },
                 key,
                 name.at,
             );
@@ -174,26 +136,16 @@ impl Rules<'_> {
     }
 
     fn guests(&mut self, entries: &[GuestEntry], top: At) -> Vec<Guest> {
-        let misread = self
-            .report
-            .list
-            .iter()
-            .any(|diagnostic| diagnostic.key == "guest");
+        let misread = self.report.list.iter().any(|diagnostic| diagnostic.key == "guest");
         if entries.is_empty() && !misread {
             self.report.add(Problem::NoGuests, "guest", top);
         }
         if let Some(first_too_many) = entries.get(MAX_GUESTS) {
-            let problem = Problem::TooManyGuests {
-                count: entries.len(),
-                limit: MAX_GUESTS,
-            };
+            let problem = Problem::TooManyGuests { count: entries.len(), limit: MAX_GUESTS };
             self.report.add(problem, "guest", first_too_many.at);
         }
         self.guest_names(entries);
-        let guests: Vec<Guest> = entries
-            .iter()
-            .filter_map(|entry| self.guest(entry))
-            .collect();
+        let guests: Vec<Guest> = entries.iter().filter_map(|entry| self.guest(entry)).collect();
         self.address_spaces(&guests);
         guests
     }
@@ -203,45 +155,26 @@ impl Rules<'_> {
         for name in entries.iter().filter_map(|entry| entry.name.as_ref()) {
             let key = format!("guest.{}.name", name.value);
             if let Some(first) = seen.get(name.value.as_str()) {
-                let problem = Problem::NameDuplicate {
-                    name: name.value.clone(),
-                };
-                self.report
-                    .add_with(problem, key, name.at, Some((*first, "the first is here")));
+                let problem = Problem::NameDuplicate { name: name.value.clone() };
+                self.report.add_with(problem, key, name.at, Some((*first, "the first is here")));
                 continue;
             }
             seen.insert(&name.value, name.at);
             if self.name_syntax(name, &key) && RESERVED.contains(&name.value.as_str()) {
-                self.report.add(
-                    Problem::NameReserved {
-                        name: name.value.clone(),
-                    },
-                    key,
-                    name.at,
-                );
+                self.report.add(Problem::NameReserved { name: name.value.clone() }, key, name.at);
             }
         }
     }
 
     fn address_spaces(&mut self, guests: &[Guest]) {
-        let spaces: u64 = guests
-            .iter()
-            .map(|guest| u64::from(guest.shadow.spaces(guest.vcpus)))
-            .sum();
+        let spaces: u64 =
+            guests.iter().map(|guest| u64::from(guest.shadow.spaces(guest.vcpus))).sum();
         let processes = DRIVERS + PROCESSES_PER_GUEST * guests.len() as u64;
         if spaces + processes > ADDRESS_SPACES {
-            let last = guests
-                .iter()
-                .rev()
-                .find_map(|guest| Some((guest, guest.spaces_at?)));
+            let last = guests.iter().rev().find_map(|guest| Some((guest, guest.spaces_at?)));
             let Some((guest, at)) = last else { return };
-            let problem = Problem::TooManySpaces {
-                spaces,
-                processes,
-                limit: ADDRESS_SPACES,
-            };
-            self.report
-                .add(problem, format!("guest.{}.shadow.spaces", guest.name), at);
+            let problem = Problem::TooManySpaces { spaces, processes, limit: ADDRESS_SPACES };
+            self.report.add(problem, format!("guest.{}.shadow.spaces", guest.name), at);
         }
     }
 
@@ -251,42 +184,27 @@ impl Rules<'_> {
             let (Some(name), Some(process)) = (&entry.guest, &entry.process) else {
                 continue;
             };
-            let names = || {
-                guests
-                    .iter()
-                    .map(|guest| guest.name.as_ref().map_or("", |name| &name.value))
-            };
+            let names =
+                || guests.iter().map(|guest| guest.name.as_ref().map_or("", |name| &name.value));
             let Some(guest) = names().position(|guest| guest == name.value) else {
                 let nearest = nearest(&name.value, names()).map(str::to_owned);
-                let problem = Problem::InjectUnknownGuest {
-                    name: name.value.clone(),
-                    nearest,
-                };
-                self.report
-                    .add(problem, format!("inject[{index}].guest"), name.at);
+                let problem = Problem::InjectUnknownGuest { name: name.value.clone(), nearest };
+                self.report.add(problem, format!("inject[{index}].guest"), name.at);
                 continue;
             };
             let kind = match process.value.as_str() {
                 "vmm" => ProgramKind::Vmm,
                 _ => ProgramKind::ShadowServer,
             };
-            if injections
-                .iter()
-                .any(|other| other.guest == guest && other.process == kind)
-            {
+            if injections.iter().any(|other| other.guest == guest && other.process == kind) {
                 let problem = Problem::InjectDuplicate {
                     process: format!("{}/{}", name.value, process.value),
                 };
-                self.report
-                    .add(problem, format!("inject[{index}]"), entry.at);
+                self.report.add(problem, format!("inject[{index}]"), entry.at);
                 continue;
             }
             let after_faults = entry.after_faults.as_ref().map_or(1, |faults| faults.value);
-            injections.push(Injection {
-                guest,
-                process: kind,
-                after_faults,
-            });
+            injections.push(Injection { guest, process: kind, after_faults });
         }
         injections
     }

@@ -16,19 +16,11 @@ pub struct Wording {
 }
 
 fn wording(what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Wording {
-    Wording {
-        what: what.into(),
-        why: why.into(),
-        fix: fix.into(),
-    }
+    Wording { what: what.into(), why: why.into(), fix: fix.into() }
 }
 
 fn quoted(names: &[&str]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl Problem {
@@ -78,12 +70,7 @@ impl Problem {
                 "this version of Umbriel reads schema 1",
                 "write `schema = 1` and check the keys against docs/manifest.md, or use the version of Umbriel that the file was written for",
             ),
-            Self::UnknownKey {
-                key,
-                noun,
-                nearest,
-                known,
-            } => wording(
+            Self::UnknownKey { key, noun, nearest, known } => wording(
                 format!("a {noun} has no key `{key}`"),
                 format!("its keys are {}", quoted(known)),
                 match nearest {
@@ -103,20 +90,12 @@ impl Problem {
     /// Values of single keys.
     fn value_wording(&self) -> Option<Wording> {
         Some(match self {
-            Self::WrongType {
-                expected,
-                found,
-                example,
-            } => wording(
+            Self::WrongType { expected, found, example } => wording(
                 format!("expected {expected}"),
                 format!("this is {found}"),
                 format!("write {example}"),
             ),
-            Self::UnknownValue {
-                value,
-                nearest,
-                known,
-            } => wording(
+            Self::UnknownValue { value, nearest, known } => wording(
                 format!("there is no `{value}`"),
                 format!("it can be {}", quoted(known)),
                 match nearest {
@@ -124,12 +103,7 @@ impl Problem {
                     None => "use one of these".to_owned(),
                 },
             ),
-            Self::OutOfRange {
-                value,
-                min,
-                max,
-                why,
-            } => wording(
+            Self::OutOfRange { value, min, max, why } => wording(
                 format!("{value} is not in {min} to {max}"),
                 *why,
                 format!("use a number from {min} to {max}"),
@@ -142,11 +116,7 @@ impl Problem {
                     0 => format!("write \"{}\"", Size(above)),
                     _ => format!("write \"{}\" or \"{}\"", Size(below), Size(above)),
                 };
-                wording(
-                    format!("{} is not a multiple of {}", Size(*bytes), Size(*unit)),
-                    *why,
-                    fix,
-                )
+                wording(format!("{} is not a multiple of {}", Size(*bytes), Size(*unit)), *why, fix)
             }
             Self::CpuSyntax { cpu } => wording(
                 format!("`{cpu}` is no QEMU processor model"),
@@ -185,18 +155,8 @@ impl Problem {
     /// Guests.
     fn guest_wording(&self) -> Option<Wording> {
         Some(match self {
-            Self::GuestMemory {
-                bytes,
-                platform,
-                min,
-                max,
-            } => wording(
-                format!(
-                    "{} is not in {} to {}",
-                    Size(*bytes),
-                    Size(*min),
-                    Size(*max)
-                ),
+            Self::GuestMemory { bytes, platform, min, max } => wording(
+                format!("{} is not in {} to {}", Size(*bytes), Size(*min), Size(*max)),
                 format!("these are the limits of {platform}"),
                 format!("use a size from \"{}\" to \"{}\"", Size(*min), Size(*max)),
             ),
@@ -254,12 +214,7 @@ impl Problem {
     fn system_wording(&self) -> Wording {
         match self {
             Self::MachineMemory { bytes, min, max } => wording(
-                format!(
-                    "{} is not in {} to {}",
-                    Size(*bytes),
-                    Size(*min),
-                    Size(*max)
-                ),
+                format!("{} is not in {} to {}", Size(*bytes), Size(*min), Size(*max)),
                 "with less there is no room for the servers, and more has not been tried",
                 format!("use a size from \"{}\" to \"{}\"", Size(*min), Size(*max)),
             ),
@@ -286,20 +241,13 @@ impl Problem {
                 "a process dies once",
                 "remove one of the injections",
             ),
-            Self::TooManySpaces {
-                spaces,
-                processes,
-                limit,
-            } => wording(
+            Self::TooManySpaces { spaces, processes, limit } => wording(
                 format!("the guests' `shadow.spaces` add up to {spaces}"),
                 format!("seL4 numbers {limit} address spaces, and the processes take {processes}"),
                 format!("lower them to {} in all", limit - processes),
             ),
             Self::ArchiveTooLarge { bytes, limit } => wording(
-                format!(
-                    "the image files have {} MiB together",
-                    bytes.div_ceil(1 << 20)
-                ),
+                format!("the image files have {} MiB together", bytes.div_ceil(1 << 20)),
                 format!("seL4 boots archives of at most {}", Size(*limit)),
                 "strip debug information from the images, or make two systems",
             ),
@@ -311,11 +259,9 @@ impl Problem {
                 ),
                 "strip debug information from the images, or make two systems",
             ),
-            Self::MachineTooSmall {
-                machine,
-                needed,
-                shares,
-            } => machine_wording(*machine, *needed, shares),
+            Self::MachineTooSmall { machine, needed, shares } => {
+                machine_wording(*machine, *needed, shares)
+            }
             other => unreachable!("{} has no words", other.code()),
         }
     }
@@ -327,10 +273,9 @@ fn size_wording(text: &str, error: &SizeError) -> Wording {
             "a size starts with a whole number".to_owned(),
             "write a size such as \"32 MiB\"".to_owned(),
         ),
-        SizeError::NoUnit(number) => (
-            "it has no unit".to_owned(),
-            format!("write \"{number} MiB\" if these are MiB"),
-        ),
+        SizeError::NoUnit(number) => {
+            ("it has no unit".to_owned(), format!("write \"{number} MiB\" if these are MiB"))
+        }
         SizeError::Unit(number, unit, Some(meant)) => (
             format!("the units are KiB, MiB and GiB, not `{}`", unit.trim()),
             format!("write \"{number} {meant}\""),
@@ -339,10 +284,9 @@ fn size_wording(text: &str, error: &SizeError) -> Wording {
             format!("the units are KiB, MiB and GiB, not `{unit}`"),
             "write a size such as \"32 MiB\"".to_owned(),
         ),
-        SizeError::TooLarge => (
-            "it is more than 2^64 bytes".to_owned(),
-            "write a smaller size".to_owned(),
-        ),
+        SizeError::TooLarge => {
+            ("it is more than 2^64 bytes".to_owned(), "write a smaller size".to_owned())
+        }
     };
     wording(format!("`{text}` is not a size"), why, fix)
 }
@@ -356,11 +300,7 @@ fn machine_wording(machine: u64, needed: u64, shares: &[(String, u64)]) -> Wordi
         .collect();
     let enough = Size(needed.next_multiple_of(64 << 20));
     wording(
-        format!(
-            "the system needs about {} MiB, the machine has {}",
-            mib(needed),
-            mib(machine)
-        ),
+        format!("the system needs about {} MiB, the machine has {}", mib(needed), mib(machine)),
         list.join(", "),
         match needed <= MACHINE_MEMORY.1 {
             true => format!("give the machine `memory = \"{enough}\"`, or the guests less"),
@@ -379,15 +319,9 @@ fn sentence_part(doc: &str) -> String {
 /// What is left of `name` when only legal characters stay.
 fn plain_name(name: &str, limit: usize) -> Option<String> {
     let legal = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_lowercase()
-        } else {
-            '-'
-        }
+        if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }
     };
     let plain: String = name.chars().map(legal).take(limit).collect();
     let plain = plain.trim_matches('-');
-    plain
-        .starts_with(|c: char| c.is_ascii_lowercase())
-        .then(|| plain.to_owned())
+    plain.starts_with(|c: char| c.is_ascii_lowercase()).then(|| plain.to_owned())
 }

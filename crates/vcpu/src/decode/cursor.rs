@@ -20,10 +20,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn peek(&self) -> Result<u8, DecodeError> {
-        self.bytes
-            .get(usize::from(self.position))
-            .copied()
-            .ok_or(DecodeError::Truncated)
+        self.bytes.get(usize::from(self.position)).copied().ok_or(DecodeError::Truncated)
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, DecodeError> {
@@ -41,11 +38,6 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn i32(&mut self) -> Result<i32, DecodeError> {
-        Ok(i32::from_le_bytes([
-            self.u8()?,
-            self.u8()?,
-            self.u8()?,
-            self.u8()?,
-        ]))
+        Ok(i32::from_le_bytes([self.u8()?, self.u8()?, self.u8()?, self.u8()?]))
     }
 }

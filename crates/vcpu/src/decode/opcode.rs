@@ -31,75 +31,30 @@ fn one_byte(opcode: u8, cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded
         0x8c => {
             let modrm = ModRm::take(cursor, prefixes)?;
             let segment = segment(modrm.extension())?;
-            Operation::MovFromSegment {
-                segment,
-                target: modrm.rm,
-                width: prefixes.width(),
-            }
+            Operation::MovFromSegment { segment, target: modrm.rm, width: prefixes.width() }
         }
         0x8e => {
             let modrm = ModRm::take(cursor, prefixes)?;
             match segment(modrm.extension())? {
                 SegmentName::Cs => return UNCLAIMED,
-                segment => Operation::MovToSegment {
-                    segment,
-                    source: modrm.rm,
-                },
+                segment => Operation::MovToSegment { segment, source: modrm.rm },
             }
         }
-        0x9c => Operation::PushFlags {
-            width: prefixes.stack_width(),
-        },
-        0x9d => Operation::PopFlags {
-            width: prefixes.stack_width(),
-        },
-        0xca => Operation::FarReturn {
-            width: prefixes.width(),
-            release: cursor.u16()?,
-        },
-        0xcb => Operation::FarReturn {
-            width: prefixes.width(),
-            release: 0,
-        },
+        0x9c => Operation::PushFlags { width: prefixes.stack_width() },
+        0x9d => Operation::PopFlags { width: prefixes.stack_width() },
+        0xca => Operation::FarReturn { width: prefixes.width(), release: cursor.u16()? },
+        0xcb => Operation::FarReturn { width: prefixes.width(), release: 0 },
         0xcc => Operation::Int3,
-        0xcd => Operation::Int {
-            vector: cursor.u8()?,
-        },
-        0xcf => Operation::Iret {
-            width: prefixes.width(),
-        },
-        0xe4 => Operation::In {
-            size: 1,
-            port: Port::Immediate(cursor.u8()?),
-        },
-        0xe5 => Operation::In {
-            size: port_size(prefixes),
-            port: Port::Immediate(cursor.u8()?),
-        },
-        0xe6 => Operation::Out {
-            size: 1,
-            port: Port::Immediate(cursor.u8()?),
-        },
-        0xe7 => Operation::Out {
-            size: port_size(prefixes),
-            port: Port::Immediate(cursor.u8()?),
-        },
-        0xec => Operation::In {
-            size: 1,
-            port: Port::Dx,
-        },
-        0xed => Operation::In {
-            size: port_size(prefixes),
-            port: Port::Dx,
-        },
-        0xee => Operation::Out {
-            size: 1,
-            port: Port::Dx,
-        },
-        0xef => Operation::Out {
-            size: port_size(prefixes),
-            port: Port::Dx,
-        },
+        0xcd => Operation::Int { vector: cursor.u8()? },
+        0xcf => Operation::Iret { width: prefixes.width() },
+        0xe4 => Operation::In { size: 1, port: Port::Immediate(cursor.u8()?) },
+        0xe5 => Operation::In { size: port_size(prefixes), port: Port::Immediate(cursor.u8()?) },
+        0xe6 => Operation::Out { size: 1, port: Port::Immediate(cursor.u8()?) },
+        0xe7 => Operation::Out { size: port_size(prefixes), port: Port::Immediate(cursor.u8()?) },
+        0xec => Operation::In { size: 1, port: Port::Dx },
+        0xed => Operation::In { size: port_size(prefixes), port: Port::Dx },
+        0xee => Operation::Out { size: 1, port: Port::Dx },
+        0xef => Operation::Out { size: port_size(prefixes), port: Port::Dx },
         0xf1 => Operation::Int1,
         0xf4 => Operation::Hlt,
         0xfa => Operation::Cli,
@@ -108,14 +63,8 @@ fn one_byte(opcode: u8, cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded
             let modrm = ModRm::take(cursor, prefixes)?;
             let width = prefixes.width();
             match modrm.extension() {
-                3 => Operation::FarCall {
-                    width,
-                    memory: modrm.memory()?,
-                },
-                5 => Operation::FarJump {
-                    width,
-                    memory: modrm.memory()?,
-                },
+                3 => Operation::FarCall { width, memory: modrm.memory()? },
+                5 => Operation::FarJump { width, memory: modrm.memory()? },
                 _ => return UNCLAIMED,
             }
         }
@@ -132,32 +81,19 @@ fn two_byte(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
             let modrm = ModRm::take(cursor, prefixes)?;
             let (register, source) = (modrm.reg, modrm.rm);
             match opcode {
-                0x02 => Operation::Lar {
-                    register,
-                    width,
-                    source,
-                },
-                _ => Operation::Lsl {
-                    register,
-                    width,
-                    source,
-                },
+                0x02 => Operation::Lar { register, width, source },
+                _ => Operation::Lsl { register, width, source },
             }
         }
         0x05 => Operation::Syscall,
         0x06 => Operation::Clts,
-        0x07 => Operation::Sysret {
-            long: prefixes.wide(),
-        },
+        0x07 => Operation::Sysret { long: prefixes.wide() },
         0x08 => Operation::Invd,
         0x09 => Operation::Wbinvd,
         0x0b => Operation::Ud2,
         0x20 => {
             let (number, register) = ModRm::take_registers(cursor, prefixes)?;
-            Operation::MovFromControl {
-                control: control(number)?,
-                register,
-            }
+            Operation::MovFromControl { control: control(number)?, register }
         }
         0x21 => {
             let (debug, register) = debug(cursor, prefixes)?;
@@ -165,10 +101,7 @@ fn two_byte(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
         }
         0x22 => {
             let (number, register) = ModRm::take_registers(cursor, prefixes)?;
-            Operation::MovToControl {
-                control: control(number)?,
-                register,
-            }
+            Operation::MovToControl { control: control(number)?, register }
         }
         0x23 => {
             let (debug, register) = debug(cursor, prefixes)?;
@@ -179,9 +112,7 @@ fn two_byte(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
         0x32 => Operation::Rdmsr,
         0x33 => Operation::Rdpmc,
         0x34 => Operation::Sysenter,
-        0x35 => Operation::Sysexit {
-            long: prefixes.wide(),
-        },
+        0x35 => Operation::Sysexit { long: prefixes.wide() },
         0x38 => return invpcid(cursor, prefixes),
         0xa0 => push(SegmentName::Fs, prefixes),
         0xa1 => pop(SegmentName::Fs, prefixes),
@@ -197,12 +128,7 @@ fn two_byte(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
                 _ => SegmentName::Gs,
             };
             let memory = modrm.memory()?;
-            Operation::LoadFarPointer {
-                segment,
-                register: modrm.reg,
-                width,
-                memory,
-            }
+            Operation::LoadFarPointer { segment, register: modrm.reg, width, memory }
         }
         _ => return UNCLAIMED,
     })
@@ -222,20 +148,11 @@ fn group6(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
     let modrm = ModRm::take(cursor, prefixes)?;
     let width = prefixes.width();
     Ok(match modrm.extension() {
-        0 => Operation::Sldt {
-            target: modrm.rm,
-            width,
-        },
-        1 => Operation::Str {
-            target: modrm.rm,
-            width,
-        },
+        0 => Operation::Sldt { target: modrm.rm, width },
+        1 => Operation::Str { target: modrm.rm, width },
         2 => Operation::Lldt { source: modrm.rm },
         3 => Operation::Ltr { source: modrm.rm },
-        extension @ (4 | 5) => Operation::Verify {
-            source: modrm.rm,
-            write: extension == 5,
-        },
+        extension @ (4 | 5) => Operation::Verify { source: modrm.rm, write: extension == 5 },
         _ => return UNCLAIMED,
     })
 }
@@ -247,10 +164,7 @@ fn group7(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
     let width = prefixes.width();
     match modrm.extension() {
         4 => {
-            return Ok(Operation::Smsw {
-                target: modrm.rm,
-                width,
-            });
+            return Ok(Operation::Smsw { target: modrm.rm, width });
         }
         6 => return Ok(Operation::Lmsw { source: modrm.rm }),
         _ => {}
@@ -259,22 +173,10 @@ fn group7(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Decoded {
         return group7_register(modrm.byte, prefixes);
     };
     Ok(match modrm.extension() {
-        0 => Operation::StoreTable {
-            table: Table::Gdt,
-            memory,
-        },
-        1 => Operation::StoreTable {
-            table: Table::Idt,
-            memory,
-        },
-        2 => Operation::LoadTable {
-            table: Table::Gdt,
-            memory,
-        },
-        3 => Operation::LoadTable {
-            table: Table::Idt,
-            memory,
-        },
+        0 => Operation::StoreTable { table: Table::Gdt, memory },
+        1 => Operation::StoreTable { table: Table::Idt, memory },
+        2 => Operation::LoadTable { table: Table::Gdt, memory },
+        3 => Operation::LoadTable { table: Table::Idt, memory },
         7 => Operation::Invlpg { memory },
         _ => return UNCLAIMED,
     })
@@ -325,17 +227,11 @@ fn debug(cursor: &mut Cursor<'_>, prefixes: &Prefixes) -> Result<(u8, u8), Decod
 }
 
 const fn push(segment: SegmentName, prefixes: &Prefixes) -> Operation {
-    Operation::PushSegment {
-        segment,
-        width: prefixes.stack_width(),
-    }
+    Operation::PushSegment { segment, width: prefixes.stack_width() }
 }
 
 const fn pop(segment: SegmentName, prefixes: &Prefixes) -> Operation {
-    Operation::PopSegment {
-        segment,
-        width: prefixes.stack_width(),
-    }
+    Operation::PopSegment { segment, width: prefixes.stack_width() }
 }
 
 /// Port operands are never 64 bits wide: REX.W leaves them at 32, even after 66.

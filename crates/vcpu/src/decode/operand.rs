@@ -82,11 +82,7 @@ impl Prefixes {
 
     /// Width of a stack operand, which defaults to 64 bits.
     pub(super) const fn stack_width(&self) -> Width {
-        if self.operand_16 && !self.wide() {
-            Width::Word
-        } else {
-            Width::Quad
-        }
+        if self.operand_16 && !self.wide() { Width::Word } else { Width::Quad }
     }
 
     /// REX.R as the high bit of ModRM's reg field.
@@ -183,11 +179,7 @@ impl ModRm {
         } else {
             Rm::Memory(memory(cursor, prefixes, byte)?)
         };
-        Ok(Self {
-            byte,
-            reg: byte >> 3 & 7 | prefixes.reg_high(),
-            rm,
-        })
+        Ok(Self { byte, reg: byte >> 3 & 7 | prefixes.reg_high(), rm })
     }
 
     /// ModRM of MOV to and from control and debug registers, which ignore
@@ -197,10 +189,7 @@ impl ModRm {
         prefixes: &Prefixes,
     ) -> Result<(u8, u8), DecodeError> {
         let byte = cursor.u8()?;
-        Ok((
-            byte >> 3 & 7 | prefixes.reg_high(),
-            byte & 7 | prefixes.base_high(),
-        ))
+        Ok((byte >> 3 & 7 | prefixes.reg_high(), byte & 7 | prefixes.base_high()))
     }
 
     /// The reg field as an opcode extension.

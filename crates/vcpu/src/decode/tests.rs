@@ -160,18 +160,10 @@ const fn name(operation: &Operation) -> &'static str {
         Operation::MovToControl { .. } => "mov to cr",
         Operation::MovFromDebug { .. } => "mov from dr",
         Operation::MovToDebug { .. } => "mov to dr",
-        Operation::LoadTable {
-            table: Table::Gdt, ..
-        } => "lgdt",
-        Operation::LoadTable {
-            table: Table::Idt, ..
-        } => "lidt",
-        Operation::StoreTable {
-            table: Table::Gdt, ..
-        } => "sgdt",
-        Operation::StoreTable {
-            table: Table::Idt, ..
-        } => "sidt",
+        Operation::LoadTable { table: Table::Gdt, .. } => "lgdt",
+        Operation::LoadTable { table: Table::Idt, .. } => "lidt",
+        Operation::StoreTable { table: Table::Gdt, .. } => "sgdt",
+        Operation::StoreTable { table: Table::Idt, .. } => "sidt",
         Operation::Lldt { .. } => "lldt",
         Operation::Ltr { .. } => "ltr",
         Operation::Sldt { .. } => "sldt",
@@ -181,24 +173,12 @@ const fn name(operation: &Operation) -> &'static str {
         Operation::Invlpg { .. } => "invlpg",
         Operation::MovFromSegment { .. } => "mov from sreg",
         Operation::MovToSegment { .. } => "mov to sreg",
-        Operation::PushSegment {
-            segment: SegmentName::Fs,
-            ..
-        } => "push fs",
+        Operation::PushSegment { segment: SegmentName::Fs, .. } => "push fs",
         Operation::PushSegment { .. } => "push gs",
-        Operation::PopSegment {
-            segment: SegmentName::Fs,
-            ..
-        } => "pop fs",
+        Operation::PopSegment { segment: SegmentName::Fs, .. } => "pop fs",
         Operation::PopSegment { .. } => "pop gs",
-        Operation::LoadFarPointer {
-            segment: SegmentName::Ss,
-            ..
-        } => "lss",
-        Operation::LoadFarPointer {
-            segment: SegmentName::Fs,
-            ..
-        } => "lfs",
+        Operation::LoadFarPointer { segment: SegmentName::Ss, .. } => "lss",
+        Operation::LoadFarPointer { segment: SegmentName::Fs, .. } => "lfs",
         Operation::LoadFarPointer { .. } => "lgs",
         Operation::In { .. } => "in",
         Operation::Out { .. } => "out",
@@ -214,11 +194,7 @@ fn compare(bytes: &[u8]) -> bool {
     let iced = oracle(bytes);
     match decode(bytes) {
         Ok(ours) => {
-            assert_eq!(
-                Some(name(&ours.operation)),
-                expected(&iced),
-                "{bytes:02x?} {iced:?}"
-            );
+            assert_eq!(Some(name(&ours.operation)), expected(&iced), "{bytes:02x?} {iced:?}");
             assert_eq!(usize::from(ours.length), iced.len(), "{bytes:02x?}");
             compare_operands(&ours, &iced, bytes);
             true
@@ -262,12 +238,7 @@ fn compare_operands(ours: &Instruction, iced: &Iced, bytes: &[u8]) {
             };
             assert!(code.contains(&iced.code()), "{bytes:02x?}");
         }
-        Operation::LoadFarPointer {
-            register,
-            width,
-            memory,
-            ..
-        } => {
+        Operation::LoadFarPointer { register, width, memory, .. } => {
             assert_memory(iced, &memory, ours.length, bytes);
             assert_general(iced.op0_register(), register, Some(width.bytes()), bytes);
         }
@@ -280,20 +251,12 @@ fn compare_operands(ours: &Instruction, iced: &Iced, bytes: &[u8]) {
         | Operation::MovFromSegment { target, width, .. } => {
             assert_rm(iced, 0, target, Some(width), ours.length, bytes);
             if let Operation::MovFromSegment { segment, .. } = ours.operation {
-                assert_eq!(
-                    segment as usize,
-                    iced.op1_register().number(),
-                    "{bytes:02x?}"
-                );
+                assert_eq!(segment as usize, iced.op1_register().number(), "{bytes:02x?}");
             }
         }
         Operation::MovToSegment { segment, source } => {
             assert_rm(iced, 1, source, None, ours.length, bytes);
-            assert_eq!(
-                segment as usize,
-                iced.op0_register().number(),
-                "{bytes:02x?}"
-            );
+            assert_eq!(segment as usize, iced.op0_register().number(), "{bytes:02x?}");
         }
         Operation::Int { vector } => assert_eq!(vector, iced.immediate8(), "{bytes:02x?}"),
         Operation::FarReturn { width, release } => {
@@ -328,16 +291,7 @@ fn compare_operands(ours: &Instruction, iced: &Iced, bytes: &[u8]) {
         Operation::Verify { source, .. } => {
             assert_rm(iced, 0, source, None, ours.length, bytes);
         }
-        Operation::Lar {
-            register,
-            width,
-            source,
-        }
-        | Operation::Lsl {
-            register,
-            width,
-            source,
-        } => {
+        Operation::Lar { register, width, source } | Operation::Lsl { register, width, source } => {
             assert_rm(iced, 1, source, None, ours.length, bytes);
             assert_general(iced.op0_register(), register, Some(width.bytes()), bytes);
         }
@@ -345,11 +299,7 @@ fn compare_operands(ours: &Instruction, iced: &Iced, bytes: &[u8]) {
         | Operation::PopFlags { width }
         | Operation::PushSegment { width, .. }
         | Operation::PopSegment { width, .. } => {
-            assert_eq!(
-                usize::from(width.bytes()),
-                stack_bytes(iced),
-                "{bytes:02x?}"
-            );
+            assert_eq!(usize::from(width.bytes()), stack_bytes(iced), "{bytes:02x?}");
         }
         Operation::In { size, port } => {
             assert_port(iced.op0_register(), iced, 1, size, port, bytes)
@@ -358,16 +308,8 @@ fn compare_operands(ours: &Instruction, iced: &Iced, bytes: &[u8]) {
             assert_port(iced.op1_register(), iced, 0, size, port, bytes);
         }
         Operation::Ins(step) => {
-            assert_eq!(
-                usize::from(step.size),
-                iced.memory_size().size(),
-                "{bytes:02x?}"
-            );
-            assert_eq!(
-                step.address_32,
-                iced.op0_kind() == OpKind::MemoryESEDI,
-                "{bytes:02x?}"
-            );
+            assert_eq!(usize::from(step.size), iced.memory_size().size(), "{bytes:02x?}");
+            assert_eq!(step.address_32, iced.op0_kind() == OpKind::MemoryESEDI, "{bytes:02x?}");
             assert_eq!(
                 step.repeat,
                 iced.has_rep_prefix() || iced.has_repne_prefix(),
@@ -375,16 +317,8 @@ fn compare_operands(ours: &Instruction, iced: &Iced, bytes: &[u8]) {
             );
         }
         Operation::Outs(step) => {
-            assert_eq!(
-                usize::from(step.size),
-                iced.memory_size().size(),
-                "{bytes:02x?}"
-            );
-            assert_eq!(
-                step.address_32,
-                iced.op1_kind() == OpKind::MemorySegESI,
-                "{bytes:02x?}"
-            );
+            assert_eq!(usize::from(step.size), iced.memory_size().size(), "{bytes:02x?}");
+            assert_eq!(step.address_32, iced.op1_kind() == OpKind::MemorySegESI, "{bytes:02x?}");
             assert_eq!(
                 step.repeat,
                 iced.has_rep_prefix() || iced.has_repne_prefix(),
@@ -428,12 +362,7 @@ fn assert_rm(iced: &Iced, operand: u32, rm: Rm, width: Option<Width>, length: u8
     match rm {
         Rm::Memory(memory) => assert_memory(iced, &memory, length, bytes),
         Rm::Register(number) => {
-            assert_general(
-                iced.op_register(operand),
-                number,
-                width.map(Width::bytes),
-                bytes,
-            );
+            assert_general(iced.op_register(operand), number, width.map(Width::bytes), bytes);
         }
     }
 }
@@ -462,18 +391,10 @@ fn assert_memory(iced: &Iced, memory: &Memory, length: u8, bytes: &[u8]) {
     }
     let base = (iced.memory_base() != Register::None).then(|| number(iced.memory_base()));
     assert_eq!(memory.base, base, "{bytes:02x?}");
-    let index = (iced.memory_index() != Register::None).then(|| {
-        (
-            number(iced.memory_index()),
-            iced.memory_index_scale().trailing_zeros() as u8,
-        )
-    });
+    let index = (iced.memory_index() != Register::None)
+        .then(|| (number(iced.memory_index()), iced.memory_index_scale().trailing_zeros() as u8));
     assert_eq!(memory.index, index, "{bytes:02x?}");
-    assert_eq!(
-        memory.displacement,
-        iced.memory_displacement64() as i32,
-        "{bytes:02x?}"
-    );
+    assert_eq!(memory.displacement, iced.memory_displacement64() as i32, "{bytes:02x?}");
     for register in [iced.memory_base(), iced.memory_index()] {
         if register != Register::None {
             assert_eq!(memory.address_32, register.size() == 4, "{bytes:02x?}");
@@ -558,13 +479,7 @@ fn random_bytes() {
 fn fifteen_bytes_at_most() {
     let mut bytes = [0x66; 16];
     bytes[14] = 0xf4;
-    assert_eq!(
-        decode(&bytes),
-        Ok(Instruction {
-            length: 15,
-            operation: Operation::Hlt
-        })
-    );
+    assert_eq!(decode(&bytes), Ok(Instruction { length: 15, operation: Operation::Hlt }));
     bytes[14] = 0x66;
     bytes[15] = 0xf4;
     assert_eq!(decode(&bytes), Err(DecodeError::TooLong));
@@ -582,11 +497,7 @@ fn cut_instructions_ask_for_more() {
     ] {
         assert!(decode(code).is_ok_and(|found| usize::from(found.length) == code.len()));
         for length in 0..code.len() {
-            assert_eq!(
-                decode(&code[..length]),
-                Err(DecodeError::Truncated),
-                "{code:02x?}"
-            );
+            assert_eq!(decode(&code[..length]), Err(DecodeError::Truncated), "{code:02x?}");
         }
     }
 }

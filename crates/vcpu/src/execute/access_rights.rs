@@ -25,12 +25,7 @@ impl<M: Machine> Cpu<'_, M> {
         width: Width,
         source: Rm,
     ) -> Executed {
-        let known = [
-            Segment::LDT,
-            Segment::TSS_AVAILABLE,
-            Segment::TSS_BUSY,
-            CALL_GATE,
-        ];
+        let known = [Segment::LDT, Segment::TSS_AVAILABLE, Segment::TSS_BUSY, CALL_GATE];
         let found = self.inspect(source, &known)?;
         let value = found.map(|(descriptor, _)| descriptor.0 >> 32 & ACCESS_RIGHTS);
         self.answer(register, width, value)
@@ -53,11 +48,7 @@ impl<M: Machine> Cpu<'_, M> {
     pub(super) fn verify(&mut self, source: Rm, write: bool) -> Executed {
         let found = self.inspect(source, &[])?;
         let allowed = found.is_some_and(|(_, segment)| {
-            if write {
-                segment.is_writable_data()
-            } else {
-                segment.is_readable()
-            }
+            if write { segment.is_writable_data() } else { segment.is_readable() }
         });
         self.set_zero_flag(allowed);
         Ok(Done::Next)
@@ -82,9 +73,7 @@ impl<M: Machine> Cpu<'_, M> {
             Err(Fault::Exception(..)) => return Ok(None),
         };
         let segment = descriptor.segment(selector);
-        let known = segment
-            .system_type()
-            .is_none_or(|kind| known.contains(&kind));
+        let known = segment.system_type().is_none_or(|kind| known.contains(&kind));
         let dpl = segment.dpl();
         let privileged =
             segment.is_conforming_code() || self.state.cpl() <= dpl && selector.rpl() <= dpl;

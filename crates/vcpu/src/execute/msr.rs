@@ -73,8 +73,7 @@ impl<M: Machine> Cpu<'_, M> {
     /// The registers with the bases of FS and GS, which come last and are
     /// fetched only here.
     fn bases(&mut self) -> &mut Registers {
-        self.machine
-            .load_registers(self.registers, RegisterSet::All);
+        self.machine.load_registers(self.registers, RegisterSet::All);
         self.registers
     }
 
@@ -140,22 +139,11 @@ impl<M: Machine> Cpu<'_, M> {
 
 /// Addresses in MSRs must be canonical (SDM vol. 2B, WRMSR).
 fn canonical(value: u64) -> Result<u64, Fault> {
-    if Gva::new(value).is_canonical() {
-        Ok(value)
-    } else {
-        Err(Fault::GENERAL_PROTECTION)
-    }
+    if Gva::new(value).is_canonical() { Ok(value) } else { Err(Fault::GENERAL_PROTECTION) }
 }
 
 /// Each byte must be a memory type (SDM vol. 3A, §11.12.2).
 fn memory_types(value: u64) -> Result<u64, Fault> {
-    let valid = value
-        .to_le_bytes()
-        .iter()
-        .all(|byte| matches!(byte, 0 | 1 | 4..=7));
-    if valid {
-        Ok(value)
-    } else {
-        Err(Fault::GENERAL_PROTECTION)
-    }
+    let valid = value.to_le_bytes().iter().all(|byte| matches!(byte, 0 | 1 | 4..=7));
+    if valid { Ok(value) } else { Err(Fault::GENERAL_PROTECTION) }
 }

@@ -47,14 +47,7 @@ impl<M: Machine> Cpu<'_, M> {
         let privilege = self.state.privilege();
         let value =
             memory::read_sized(self.machine, gva, step.size, privilege, Through::Data)? as u32;
-        Ok(Done::Exit(
-            Exit::PortOut {
-                port,
-                size: step.size,
-                value,
-            },
-            pending,
-        ))
+        Ok(Done::Exit(Exit::PortOut { port, size: step.size, value }, pending))
     }
 
     /// One step of INS per exit: the target is probed before the port is
@@ -68,13 +61,7 @@ impl<M: Machine> Cpu<'_, M> {
         let gva = self.string_register(pending, RDI);
         let privilege = self.state.privilege();
         memory::probe_write(self.machine, gva, step.size.into(), privilege)?;
-        Ok(Done::Exit(
-            Exit::PortIn {
-                port,
-                size: step.size,
-            },
-            pending,
-        ))
+        Ok(Done::Exit(Exit::PortIn { port, size: step.size }, pending))
     }
 
     pub(super) fn finish_outs(&mut self, pending: PendingExit) -> Done {
@@ -94,11 +81,7 @@ impl<M: Machine> Cpu<'_, M> {
         let size = u64::from(pending.size);
         let down = self.registers.rflags & Rflags::DF.bits() != 0;
         let old = self.string_register(pending, pointer);
-        let new = if down {
-            old.wrapping_sub(size)
-        } else {
-            old.wrapping_add(size)
-        };
+        let new = if down { old.wrapping_sub(size) } else { old.wrapping_add(size) };
         self.set_string_register(pending, pointer, new);
         if !pending.repeats() {
             return Done::Next;
@@ -110,11 +93,7 @@ impl<M: Machine> Cpu<'_, M> {
 
     fn string_register(&self, pending: PendingExit, number: u8) -> u64 {
         let value = self.registers.get(number);
-        if pending.address_32() {
-            value & 0xffff_ffff
-        } else {
-            value
-        }
+        if pending.address_32() { value & 0xffff_ffff } else { value }
     }
 
     fn set_string_register(&mut self, pending: PendingExit, number: u8, value: u64) {
@@ -141,21 +120,13 @@ impl<M: Machine> Cpu<'_, M> {
             .map(u16::from_le_bytes)
             .ok_or(Fault::GENERAL_PROTECTION)?;
         let mask = (1_u16 << size.min(4)) - 1;
-        if bits >> (port % 8) & mask == 0 {
-            Ok(port)
-        } else {
-            Err(Fault::GENERAL_PROTECTION)
-        }
+        if bits >> (port % 8) & mask == 0 { Ok(port) } else { Err(Fault::GENERAL_PROTECTION) }
     }
 }
 
 const fn pending(kind: PendingKind, length: u8, step: &StringStep) -> PendingExit {
     let repeat = if step.repeat { PendingExit::REPEAT } else { 0 };
-    let address = if step.address_32 {
-        PendingExit::ADDRESS_32
-    } else {
-        0
-    };
+    let address = if step.address_32 { PendingExit::ADDRESS_32 } else { 0 };
     PendingExit::new(kind, length, step.size, repeat | address)
 }
 

@@ -13,8 +13,7 @@ impl<M: Machine> Cpu<'_, M> {
         let selector = Selector(self.load_word(source)?);
         self.load_segment(name, selector)?;
         if name == SegmentName::Ss {
-            self.state
-                .set_shadow(VcpuState::SHADOW_MOV_SS, self.next_rip());
+            self.state.set_shadow(VcpuState::SHADOW_MOV_SS, self.next_rip());
         }
         Ok(Done::Next)
     }
@@ -65,10 +64,7 @@ impl<M: Machine> Cpu<'_, M> {
         let mut bytes = [0; 10];
         let used = bytes.get_mut(..size + 2).unwrap_or_default();
         memory::read_into(self.machine, gva, used, privilege, operand.through())?;
-        let whole = bytes
-            .iter()
-            .rev()
-            .fold(0_u128, |value, byte| value << 8 | u128::from(*byte));
+        let whole = bytes.iter().rev().fold(0_u128, |value, byte| value << 8 | u128::from(*byte));
         let offset = whole & ((1 << (8 * size)) - 1);
         Ok((offset as u64, Selector((whole >> (8 * size)) as u16)))
     }

@@ -34,11 +34,7 @@ impl<M: Machine> Cpu<'_, M> {
         if width == Width::Word {
             mask &= 0xffff;
         }
-        self.enter_return(Return {
-            rip,
-            code,
-            stack: Some((rsp, stack)),
-        })?;
+        self.enter_return(Return { rip, code, stack: Some((rsp, stack)) })?;
         self.state.load_guest_rflags(self.registers, rflags, mask);
         if rflags & Rflags::RF.bits() != 0 && width != Width::Word {
             self.state.set_shadow(VcpuState::RESUME, self.registers.rip);
@@ -51,26 +47,16 @@ impl<M: Machine> Cpu<'_, M> {
         let rsp = self.registers.rsp;
         let [rip, cs] = self.pop_words(width, rsp)?;
         let code = self.return_code_segment(Selector(cs as u16))?;
-        let after = rsp
-            .wrapping_add(2 * u64::from(width.bytes()))
-            .wrapping_add(release.into());
+        let after = rsp.wrapping_add(2 * u64::from(width.bytes())).wrapping_add(release.into());
         let cpl = code.selector().rpl();
         if cpl == self.state.cpl() {
-            self.enter_return(Return {
-                rip,
-                code,
-                stack: None,
-            })?;
+            self.enter_return(Return { rip, code, stack: None })?;
             self.registers.rsp = after;
         } else {
             let [rsp, ss] = self.pop_words(width, after)?;
             let stack = self.stack_segment(Selector(ss as u16), cpl)?;
             let rsp = rsp.wrapping_add(release.into());
-            self.enter_return(Return {
-                rip,
-                code,
-                stack: Some((rsp, stack)),
-            })?;
+            self.enter_return(Return { rip, code, stack: Some((rsp, stack)) })?;
         }
         Ok(Done::Jumped)
     }
@@ -111,10 +97,7 @@ impl<M: Machine> Cpu<'_, M> {
         memory::read_into(self.machine, rsp, used, privilege, Through::Stack)?;
         let mut words = [0; N];
         for (word, part) in words.iter_mut().zip(bytes.chunks_exact(size)) {
-            *word = part
-                .iter()
-                .rev()
-                .fold(0, |value, byte| value << 8 | u64::from(*byte));
+            *word = part.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
         }
         Ok(words)
     }
@@ -126,11 +109,8 @@ impl<M: Machine> Cpu<'_, M> {
         }
         let segment = tables::descriptor(self.state, selector, self.machine)?.segment(selector);
         let rpl = selector.rpl();
-        let dpl_fits = if segment.is_conforming_code() {
-            segment.dpl() <= rpl
-        } else {
-            segment.dpl() == rpl
-        };
+        let dpl_fits =
+            if segment.is_conforming_code() { segment.dpl() <= rpl } else { segment.dpl() == rpl };
         if !segment.is_code() || rpl < self.state.cpl() || !dpl_fits {
             return Err(Fault::protection(selector));
         }
@@ -197,12 +177,7 @@ impl<M: Machine> Cpu<'_, M> {
     /// become null (SDM vol. 2B, RET). The bases of FS and GS stay.
     fn drop_privileged_segments(&mut self) {
         let cpl = self.state.cpl();
-        for name in [
-            SegmentName::Es,
-            SegmentName::Ds,
-            SegmentName::Fs,
-            SegmentName::Gs,
-        ] {
+        for name in [SegmentName::Es, SegmentName::Ds, SegmentName::Fs, SegmentName::Gs] {
             let segment = self.state.segment_mut(name);
             let held = !segment.selector().is_null();
             if held && !segment.is_conforming_code() && segment.dpl() < cpl {

@@ -14,10 +14,7 @@ pub struct Decoded([(u64, Instruction); PLACES]);
 impl Decoded {
     /// None yet.
     pub const fn new() -> Self {
-        let nothing = Instruction {
-            length: 1,
-            operation: Operation::Ud2,
-        };
+        let nothing = Instruction { length: 1, operation: Operation::Ud2 };
         Self([(NOWHERE, nothing); PLACES])
     }
 
@@ -51,10 +48,7 @@ mod tests {
     fn original(bytes: &[u8]) -> Original {
         let mut all = [0; crate::MAX_LENGTH];
         all[..bytes.len()].copy_from_slice(bytes);
-        Original {
-            bytes: all,
-            length: bytes.len() as u8,
-        }
+        Original { bytes: all, length: bytes.len() as u8 }
     }
 
     #[test]
@@ -72,10 +66,7 @@ mod tests {
         let mut decoded = Decoded::new();
         let two = original(&[0xfa, 0x90]);
         for _ in 0..2 {
-            assert_eq!(
-                decoded.trap(0x1000, || Some(two)),
-                Some(Trap::Rewritten(two))
-            );
+            assert_eq!(decoded.trap(0x1000, || Some(two)), Some(Trap::Rewritten(two)));
         }
     }
 }

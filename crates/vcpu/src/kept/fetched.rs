@@ -19,10 +19,7 @@ impl Fetched {
     pub const fn new() -> Self {
         let mut bytes = [0; MAX_LENGTH];
         [bytes[0], bytes[1]] = [0x0f, 0x0b];
-        let instruction = Instruction {
-            length: 2,
-            operation: Operation::Ud2,
-        };
+        let instruction = Instruction { length: 2, operation: Operation::Ud2 };
         Self([(bytes, instruction); PLACES])
     }
 

@@ -45,10 +45,7 @@ mod tests {
         assert!(!seen.contains(first) && !seen.contains(Gva::new(0)));
         seen.insert(first);
         assert!(seen.contains(first) && !seen.contains(second));
-        assert_eq!(
-            place_of(first.get(), PLACES),
-            place_of(second.get(), PLACES)
-        );
+        assert_eq!(place_of(first.get(), PLACES), place_of(second.get(), PLACES));
         seen.insert(second);
         assert!(seen.contains(second) && !seen.contains(first));
     }

@@ -56,13 +56,7 @@ const fn begin(epoch: &mut u64) -> bool {
 impl Translations {
     /// None yet.
     pub const fn new() -> Self {
-        Self {
-            entries: [Entry {
-                tag: 0,
-                frame: Gpa::new(0),
-            }; ENTRIES],
-            epochs: [0; REGIONS],
-        }
+        Self { entries: [Entry { tag: 0, frame: Gpa::new(0) }; ENTRIES], epochs: [0; REGIONS] }
     }
 
     #[inline]
@@ -85,10 +79,7 @@ impl Translations {
     pub fn keep(&mut self, gva: Gva, user: bool, write: bool, gpa: Gpa) {
         let tag = self.tag(gva, user, write);
         if let Some(entry) = self.entries.get_mut(place(gva, write)) {
-            *entry = Entry {
-                tag,
-                frame: gpa.gfn().base(),
-            };
+            *entry = Entry { tag, frame: gpa.gfn().base() };
         }
     }
 
@@ -113,11 +104,7 @@ impl Translations {
 
     /// Forgets everything.
     pub fn forget_all(&mut self) {
-        if self
-            .epochs
-            .iter_mut()
-            .fold(false, |out, epoch| begin(epoch) | out)
-        {
+        if self.epochs.iter_mut().fold(false, |out, epoch| begin(epoch) | out) {
             *self = Self::new();
         }
     }

@@ -51,11 +51,7 @@ const VERW: [u8; 3] = [0x0f, 0x00, 0xe9];
 fn lar_shows_access_rights() {
     assert_eq!(ask(&LAR, KERNEL_CODE, false), Some(0x00a0_9b00));
     assert_eq!(ask(&LAR, USER_DATA, true), Some(0x00c0_f300));
-    assert_eq!(
-        ask(&LAR, ABSENT_CODE, false),
-        Some(0x00a0_1b00),
-        "presence is shown, not asked"
-    );
+    assert_eq!(ask(&LAR, ABSENT_CODE, false), Some(0x00a0_1b00), "presence is shown, not asked");
     let wide = [0x48, 0x0f, 0x02, 0xc1];
     assert_eq!(ask(&wide, KERNEL_CODE, false), Some(0x00a0_9b00));
     let word = [0x66, 0x0f, 0x02, 0xc1];
@@ -88,11 +84,7 @@ fn lsl_shows_limits() {
 fn what_is_not_there() {
     for code in [LAR, LSL, VERR, VERW] {
         for selector in [0, 3, 0x90, 0xfff8, 0x0c] {
-            assert_eq!(
-                ask(&code, selector, false),
-                None,
-                "{code:02x?} {selector:#x}"
-            );
+            assert_eq!(ask(&code, selector, false), None, "{code:02x?} {selector:#x}");
         }
     }
 }
@@ -101,11 +93,7 @@ fn what_is_not_there() {
 #[test]
 fn privilege() {
     for code in [LAR, LSL, VERR, VERW] {
-        let data = if code == VERW {
-            KERNEL_DATA
-        } else {
-            KERNEL_CODE
-        };
+        let data = if code == VERW { KERNEL_DATA } else { KERNEL_CODE };
         assert!(ask(&code, data, false).is_some());
         assert_eq!(ask(&code, data | 1, false), None, "RPL");
         assert_eq!(ask(&code, data, true), None, "CPL");
@@ -127,16 +115,8 @@ fn readable_and_writable() {
         (LDT, false, false),
         (CALL_GATE, false, false),
     ] {
-        assert_eq!(
-            ask(&VERR, selector, false).is_some(),
-            readable,
-            "{selector:#x}"
-        );
-        assert_eq!(
-            ask(&VERW, selector, false).is_some(),
-            writable,
-            "{selector:#x}"
-        );
+        assert_eq!(ask(&VERR, selector, false).is_some(), readable, "{selector:#x}");
+        assert_eq!(ask(&VERW, selector, false).is_some(), writable, "{selector:#x}");
     }
 }
 

@@ -7,10 +7,7 @@ use super::rig::*;
 use crate::testing::Random;
 use crate::{Completion, Exit, Original, Outcome, Registers, Trap, VcpuState};
 
-const GP: Trap = Trap::Exception {
-    vector: 13,
-    error_code: 0,
-};
+const GP: Trap = Trap::Exception { vector: 13, error_code: 0 };
 
 fn looking(mut rig: Rig) -> Rig {
     rig.machine.shows_ahead = true;
@@ -21,9 +18,8 @@ fn looking(mut rig: Rig) -> Rig {
 #[test]
 fn a_return_to_user_mode_is_one_trap() {
     let mut rig = looking(Rig::new());
-    for (index, word) in [0x4800, USER_CODE.into(), 0x202, 0x5000, USER_DATA.into()]
-        .iter()
-        .enumerate()
+    for (index, word) in
+        [0x4800, USER_CODE.into(), 0x202, 0x5000, USER_DATA.into()].iter().enumerate()
     {
         rig.machine.put_u64(STACK + 8 * index as u64, *word);
     }
@@ -40,31 +36,20 @@ fn a_page_fault_handler_reads_cr2() {
     let mut rig = looking(Rig::new());
     rig.gate(14, KERNEL_CODE, 0x4800, 0x8e, 0);
     rig.machine.put(0x4800, &[0x0f, 0x20, 0xd0]);
-    let fault = x86::PageFault {
-        address: x86::Gva::new(0x1234_5678),
-        code: x86::PageFaultCode::WRITE,
-    };
+    let fault =
+        x86::PageFault { address: x86::Gva::new(0x1234_5678), code: x86::PageFaultCode::WRITE };
     assert_eq!(rig.trap(Trap::PageFault(fault)), Outcome::Resume);
-    assert_eq!(
-        (rig.registers.rip, rig.registers.rax),
-        (0x4803, 0x1234_5678)
-    );
+    assert_eq!((rig.registers.rip, rig.registers.rax), (0x4803, 0x1234_5678));
 }
 
 #[test]
 fn exits_come_from_ahead_too() {
     let mut rig = looking(Rig::new());
-    let halt = Exit::Halt {
-        interrupts_enabled: true,
-    };
+    let halt = Exit::Halt { interrupts_enabled: true };
     assert_eq!(rig.run(&[0xfb, 0xf4, 0xfa]), Outcome::Exit(halt));
     assert_eq!(rig.registers.rip, CODE + 2);
     // Completion goes on, too.
-    let out = Exit::PortOut {
-        port: 0x20,
-        size: 1,
-        value: 0,
-    };
+    let out = Exit::PortOut { port: 0x20, size: 1, value: 0 };
     rig.registers.rip = CODE;
     assert_eq!(rig.run(&[0xe6, 0x20, 0xfa, 0x90]), Outcome::Exit(out));
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
@@ -87,14 +72,9 @@ fn a_pending_interrupt_ends_it() {
 /// User code, code across a page boundary, and what may not trap, run by themselves.
 #[test]
 fn what_is_left_to_the_thread() {
-    for code in [
-        &[0x0f, 0xa2][..],
-        &[0x8c, 0xd8],
-        &[0x90],
-        &[0xcc],
-        &[0x0f, 0x05],
-        &[0x0f, 0x01, 0xe0],
-    ] {
+    for code in
+        [&[0x0f, 0xa2][..], &[0x8c, 0xd8], &[0x90], &[0xcc], &[0x0f, 0x05], &[0x0f, 0x01, 0xe0]]
+    {
         let mut rig = looking(Rig::new());
         rig.machine.put(CODE + 2, code);
         rig.step(&[0x0f, 0x06]);
@@ -130,10 +110,7 @@ fn rewritten_instructions() {
     rig.machine.put(CODE + 2, &[0xf4]);
     rig.machine.rewritten = Some((CODE + 2, Original::new(&[0x9c])));
     assert_eq!(rig.run(&[0x0f, 0x06]), Outcome::Resume);
-    assert_eq!(
-        (rig.registers.rip, rig.registers.rsp),
-        (CODE + 3, STACK - 8)
-    );
+    assert_eq!((rig.registers.rip, rig.registers.rsp), (CODE + 3, STACK - 8));
     for (at, looked_ahead) in [(CODE + 2, 1), (CODE + 3, 0)] {
         let mut rig = looking(Rig::new());
         rig.machine.put(CODE + 2, &[0xcd, 0x9e]);
@@ -145,12 +122,7 @@ fn rewritten_instructions() {
     // HLT stands for instructions of one byte, and for itself.
     for (at, outcome) in [
         (CODE + 2, Outcome::Resume),
-        (
-            CODE + 3,
-            Outcome::Exit(Exit::Halt {
-                interrupts_enabled: false,
-            }),
-        ),
+        (CODE + 3, Outcome::Exit(Exit::Halt { interrupts_enabled: false })),
     ] {
         let mut rig = looking(Rig::new());
         rig.machine.put(CODE + 2, &[0xf4, 0xcc]);
@@ -192,23 +164,13 @@ const PIECES: &[&[u8]] = &[
 ];
 
 fn program(random: &mut Random) -> Vec<u8> {
-    (0..24)
-        .flat_map(|_| {
-            PIECES[random.next() as usize % PIECES.len()]
-                .iter()
-                .copied()
-        })
-        .collect()
+    (0..24).flat_map(|_| PIECES[random.next() as usize % PIECES.len()].iter().copied()).collect()
 }
 
 /// A rig with handlers that are programs too, and a stack of frames for IRETQ.
 fn generated(seed: u64) -> Rig {
     let mut random = Random(seed | 1);
-    let mut rig = if seed & 2 == 0 {
-        Rig::new()
-    } else {
-        Rig::user()
-    };
+    let mut rig = if seed & 2 == 0 { Rig::new() } else { Rig::user() };
     rig.machine.put(CODE, &program(&mut random));
     for vector in 0..=255_u8 {
         let at = 0xa000 + (u64::from(vector) % 16) * 0x100;
@@ -216,41 +178,20 @@ fn generated(seed: u64) -> Rig {
         rig.gate(vector, KERNEL_CODE, at, attributes, 0);
     }
     for handler in 0..16 {
-        rig.machine
-            .put(0xa000 + handler * 0x100, &program(&mut random));
+        rig.machine.put(0xa000 + handler * 0x100, &program(&mut random));
     }
     for frame in 0..8 {
         let at = STACK + 40 * frame;
         let user = random.next() & 1 == 0;
-        let (cs, ss) = if user {
-            (USER_CODE, USER_DATA)
-        } else {
-            (KERNEL_CODE, KERNEL_DATA)
-        };
+        let (cs, ss) = if user { (USER_CODE, USER_DATA) } else { (KERNEL_CODE, KERNEL_DATA) };
         let flags = random.next() & 0x4_0fd5 | 0x3002 & random.next();
         let rip = CODE + (random.next() & 31);
-        for (index, word) in [rip, cs.into(), flags, at + 40, ss.into()]
-            .iter()
-            .enumerate()
-        {
+        for (index, word) in [rip, cs.into(), flags, at + 40, ss.into()].iter().enumerate() {
             rig.machine.put_u64(at + 8 * index as u64, *word);
         }
     }
-    let edges = [
-        0,
-        0x10,
-        0x1b,
-        0x28,
-        0x50,
-        DATA,
-        STACK,
-        0xc000_0080,
-        0xc000_0102,
-        0x80,
-        0x620,
-        3,
-        1 << 47,
-    ];
+    let edges =
+        [0, 0x10, 0x1b, 0x28, 0x50, DATA, STACK, 0xc000_0080, 0xc000_0102, 0x80, 0x620, 3, 1 << 47];
     for number in [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11] {
         let value = edges[random.next() as usize % edges.len()];
         rig.registers.set(number, value);
@@ -270,19 +211,11 @@ fn stops(mut rig: Rig, limit: usize) -> (Vec<Stop>, u32) {
     let mut outcome = Outcome::Resume;
     while all.len() < limit {
         outcome = match outcome {
-            Outcome::Resume => rig.trap(Trap::Exception {
-                vector: 13,
-                error_code: 0,
-            }),
+            Outcome::Resume => rig.trap(Trap::Exception { vector: 13, error_code: 0 }),
             Outcome::Exit(_) => rig.complete(Completion::Value(0x5a5a_1234)),
             Outcome::Shutdown(_) => break,
         };
-        all.push((
-            rig.state.as_bytes().to_vec(),
-            rig.registers,
-            rig.machine.ram.to_vec(),
-            outcome,
-        ));
+        all.push((rig.state.as_bytes().to_vec(), rig.registers, rig.machine.ram.to_vec(), outcome));
     }
     (all, rig.machine.looked_ahead)
 }
@@ -317,9 +250,7 @@ proptest! {
 /// The generated programs do look ahead.
 #[test]
 fn programs_look_ahead() {
-    let looked: u32 = (0..64)
-        .map(|seed| stops(looking(generated(seed * 77)), 20).1)
-        .sum();
+    let looked: u32 = (0..64).map(|seed| stops(looking(generated(seed * 77)), 20).1).sum();
     assert!(looked > 200, "{looked}");
 }
 
@@ -327,10 +258,7 @@ fn programs_look_ahead() {
 #[test]
 fn nothing_is_kept_in_the_state() {
     let mut rig = looking(Rig::new());
-    let before = VcpuState {
-        cr0: rig.state.cr0 & !8,
-        ..rig.state
-    };
+    let before = VcpuState { cr0: rig.state.cr0 & !8, ..rig.state };
     rig.step(&[0x0f, 0x06]);
     assert_eq!(rig.state, before);
 }

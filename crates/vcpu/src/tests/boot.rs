@@ -45,29 +45,17 @@ fn the_solo5_boot_sequence() {
     rig.registers.rax = TASK.into();
     rig.step(&[0x0f, 0x00, 0xd8]);
     assert_eq!((rig.state.tr.base, rig.state.tr.limit), (TSS, 0x67));
-    assert_eq!(
-        rig.machine.u64(GDT + 0x28) >> 40 & 0xff,
-        0x8b,
-        "busy in memory"
-    );
+    assert_eq!(rig.machine.u64(GDT + 0x28) >> 40 & 0xff, 0x8b, "busy in memory");
     // out %eax, %dx
     (rig.registers.rdx, rig.registers.rax) = (0x502, 0xffff_ffff_0001_2340);
     let rip = rig.registers.rip;
-    let exit = Exit::PortOut {
-        port: 0x502,
-        size: 4,
-        value: 0x1_2340,
-    };
+    let exit = Exit::PortOut { port: 0x502, size: 4, value: 0x1_2340 };
     assert_eq!(rig.run(&[0xef]), Outcome::Exit(exit));
     assert_eq!(rig.registers.rip, rip, "before completion");
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
     assert_eq!(rig.registers.rip, rip + 1);
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
-    assert_eq!(
-        rig.registers.rip,
-        rip + 1,
-        "a second completion does nothing"
-    );
+    assert_eq!(rig.registers.rip, rip + 1, "a second completion does nothing");
 }
 
 /// Solo5's `exception` test: a write to an unmapped address, through IST 2;
@@ -99,9 +87,7 @@ fn a_fault_without_idt_is_a_triple_fault() {
     let mut rig = entry();
     let before = rig.registers;
     let outcome = rig.run(&[0x0f, 0x0b]);
-    let Outcome::Shutdown(triple) = outcome else {
-        panic!("{outcome:?}")
-    };
+    let Outcome::Shutdown(triple) = outcome else { panic!("{outcome:?}") };
     assert_eq!((triple.first, triple.last), (6, 13));
     assert_eq!(triple.error_code, 8 * 8 + 2 + 1);
     assert_eq!(rig.registers, before);

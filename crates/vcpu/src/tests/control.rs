@@ -93,15 +93,7 @@ fn cr3_reload() {
 /// Vol. 2B, MOV: reserved bits and PAE in long mode.
 #[test]
 fn cr4_faults() {
-    for bad in [
-        0x600,
-        0x621,
-        0x622,
-        0xe20,
-        0x620 | 1 << 16,
-        0x620 | 1 << 18,
-        0x620 | 1 << 63,
-    ] {
+    for bad in [0x600, 0x621, 0x622, 0xe20, 0x620 | 1 << 16, 0x620 | 1 << 18, 0x620 | 1 << 63] {
         let mut rig = with_rax(bad);
         rig.faults(&to(4), 13, 0);
         assert_eq!(rig.state.cr4, 0x620);
@@ -111,13 +103,7 @@ fn cr4_faults() {
 /// Vol. 3A, §4.10.4.1: a change of PGE or PSE flushes.
 #[test]
 fn cr4_paging_bits_reach_the_machine() {
-    for (value, told) in [
-        (0x620, 0),
-        (0x6a0, 1),
-        (0x630, 1),
-        (0x624, 0),
-        (0x60 | 0x20, 0),
-    ] {
+    for (value, told) in [(0x620, 0), (0x6a0, 1), (0x630, 1), (0x624, 0), (0x60 | 0x20, 0)] {
         let mut rig = with_rax(value);
         let _ = rig.run(&to(4));
         assert_eq!(rig.machine.mode_changes, told, "{value:x}");
@@ -160,10 +146,7 @@ fn other_control_registers() {
     for number in [1, 5, 6, 7] {
         let mut rig = Rig::new();
         rig.machine.put(CODE, &to(number));
-        let trap = crate::Trap::Exception {
-            vector: 6,
-            error_code: 0,
-        };
+        let trap = crate::Trap::Exception { vector: 6, error_code: 0 };
         assert_eq!(rig.trap(trap), Outcome::Resume);
         assert_eq!(rig.frame(6)[0], CODE);
     }
@@ -186,11 +169,7 @@ fn machine_status_word() {
     rig.registers.rdi = DATA;
     rig.machine.put_u64(DATA, u64::MAX);
     rig.step(&[0x48, 0x0f, 0x01, 0x27]);
-    assert_eq!(
-        rig.machine.u64(DATA),
-        0xffff_ffff_ffff_0037,
-        "16 bits to memory"
-    );
+    assert_eq!(rig.machine.u64(DATA), 0xffff_ffff_ffff_0037, "16 bits to memory");
 }
 
 /// Vol. 2A, INVLPG: any operand form, segment base included; a

@@ -5,22 +5,13 @@ use x86::{Gva, PageFault, PageFaultCode};
 use super::rig::*;
 use crate::{Outcome, Trap, VcpuState};
 
-const UD: Trap = Trap::Exception {
-    vector: 6,
-    error_code: 0,
-};
+const UD: Trap = Trap::Exception { vector: 6, error_code: 0 };
 const UD2: [u8; 2] = [0x0f, 0x0b];
-const STACK_FAULT: Trap = Trap::Exception {
-    vector: 12,
-    error_code: 0,
-};
+const STACK_FAULT: Trap = Trap::Exception { vector: 12, error_code: 0 };
 
 fn page_fault(address: u64) -> Trap {
     let code = PageFaultCode::PRESENT | PageFaultCode::WRITE;
-    Trap::PageFault(PageFault {
-        address: Gva::new(address),
-        code,
-    })
+    Trap::PageFault(PageFault { address: Gva::new(address), code })
 }
 
 fn shutdown(outcome: Outcome) -> (u8, u8) {
@@ -49,29 +40,13 @@ fn frame_at_the_same_privilege() {
 fn error_codes_by_vector() {
     for vector in [0, 5, 7, 16, 19] {
         let mut rig = Rig::new();
-        assert_eq!(
-            rig.trap(Trap::Exception {
-                vector,
-                error_code: 7
-            }),
-            Outcome::Resume
-        );
+        assert_eq!(rig.trap(Trap::Exception { vector, error_code: 7 }), Outcome::Resume);
         assert_eq!(rig.frame(vector as u8)[0], CODE, "vector {vector}");
     }
     for vector in [10, 11, 12, 13, 17] {
         let mut rig = Rig::new();
-        assert_eq!(
-            rig.trap(Trap::Exception {
-                vector,
-                error_code: 0x18
-            }),
-            Outcome::Resume
-        );
-        assert_eq!(
-            rig.frame_with_code(vector as u8)[..2],
-            [0x18, CODE],
-            "vector {vector}"
-        );
+        assert_eq!(rig.trap(Trap::Exception { vector, error_code: 0x18 }), Outcome::Resume);
+        assert_eq!(rig.frame_with_code(vector as u8)[..2], [0x18, CODE], "vector {vector}");
     }
 }
 
@@ -87,10 +62,7 @@ fn flags_by_gate_type() {
         assert_eq!(rig.trap(UD), Outcome::Resume);
         assert_eq!(rig.frame(6)[2], 0x1_4fd7);
         assert_eq!(rig.state.interrupts_enabled(), interrupts_stay);
-        assert_eq!(
-            rig.registers.rflags, 0x0ed7,
-            "real flags: TF and NT clear, DF as it was"
-        );
+        assert_eq!(rig.registers.rflags, 0x0ed7, "real flags: TF and NT clear, DF as it was");
     }
 }
 
@@ -98,27 +70,10 @@ fn flags_by_gate_type() {
 /// #DB, and clear for traps, aborts and interrupts.
 #[test]
 fn resume_flag_in_the_frame() {
-    for (vector, set) in [
-        (0, true),
-        (1, false),
-        (6, true),
-        (16, true),
-        (18, false),
-        (19, true),
-    ] {
+    for (vector, set) in [(0, true), (1, false), (6, true), (16, true), (18, false), (19, true)] {
         let mut rig = Rig::new();
-        assert_eq!(
-            rig.trap(Trap::Exception {
-                vector,
-                error_code: 0
-            }),
-            Outcome::Resume
-        );
-        assert_eq!(
-            rig.frame(vector as u8)[2] >> 16,
-            u64::from(set),
-            "vector {vector}"
-        );
+        assert_eq!(rig.trap(Trap::Exception { vector, error_code: 0 }), Outcome::Resume);
+        assert_eq!(rig.frame(vector as u8)[2] >> 16, u64::from(set), "vector {vector}");
     }
     let mut rig = Rig::new();
     assert_eq!(rig.run(&[0xcd, 0x80]), Outcome::Resume);
@@ -145,14 +100,7 @@ fn from_user_mode_to_the_kernel() {
     assert_eq!(rig.registers.rsp, RSP0 - 40);
     assert_eq!(rig.frame(6)[1], USER_CODE.into());
     assert_eq!(rig.frame(6)[3..], [STACK, USER_DATA.into()]);
-    assert_eq!(
-        (
-            rig.state.cpl(),
-            rig.state.ss.selector,
-            rig.state.cs.selector
-        ),
-        (0, 0, 8)
-    );
+    assert_eq!((rig.state.cpl(), rig.state.ss.selector, rig.state.cs.selector), (0, 0, 8));
 }
 
 /// §4.6.1: descriptor tables, TSS and the new stack are supervisor accesses
@@ -164,10 +112,7 @@ fn delivery_needs_no_user_rights() {
     assert_eq!(rig.trap(STACK_FAULT_AT_DATA), Outcome::Resume);
     rig.frame(0);
 }
-const STACK_FAULT_AT_DATA: Trap = Trap::Exception {
-    vector: 0,
-    error_code: 0,
-};
+const STACK_FAULT_AT_DATA: Trap = Trap::Exception { vector: 0, error_code: 0 };
 
 /// Vol. 2A, "INT n": a conforming handler keeps the CPL and the stack.
 #[test]
@@ -175,10 +120,7 @@ fn conforming_handlers_keep_the_privilege() {
     let mut rig = Rig::user();
     rig.gate(6, CONFORMING, handler(6), 0x8e, 0);
     assert_eq!(rig.trap(UD), Outcome::Resume);
-    assert_eq!(
-        (rig.state.cpl(), rig.state.cs.selector),
-        (3, CONFORMING | 3)
-    );
+    assert_eq!((rig.state.cpl(), rig.state.cs.selector), (3, CONFORMING | 3));
     assert_eq!(rig.registers.rsp, STACK - 40);
 }
 
@@ -201,13 +143,7 @@ fn idt_limit() {
     rig.faults(&[0xcd, 0x80], 13, 0x80 * 8 + 2);
     let mut rig = Rig::new();
     rig.state.idtr.limit = 19 * 16 + 14;
-    assert_eq!(
-        rig.trap(Trap::Exception {
-            vector: 19,
-            error_code: 0
-        }),
-        Outcome::Resume
-    );
+    assert_eq!(rig.trap(Trap::Exception { vector: 19, error_code: 0 }), Outcome::Resume);
     assert_eq!(rig.frame_with_code(13)[..2], [19 * 8 + 2 + 1, CODE]);
 }
 
@@ -218,11 +154,7 @@ fn gate_type() {
         let mut rig = Rig::new();
         rig.gate(6, KERNEL_CODE, handler(6), attributes, 0);
         assert_eq!(rig.trap(UD), Outcome::Resume);
-        assert_eq!(
-            rig.frame_with_code(13)[..2],
-            [6 * 8 + 3, CODE],
-            "{attributes:x}"
-        );
+        assert_eq!(rig.frame_with_code(13)[..2], [6 * 8 + 3, CODE], "{attributes:x}");
     }
 }
 
@@ -271,11 +203,7 @@ fn handler_code_segment() {
         let mut rig = Rig::new();
         rig.gate(6, selector, handler(6), 0x8e, 0);
         assert_eq!(rig.trap(UD), Outcome::Resume);
-        assert_eq!(
-            rig.frame_with_code(vector)[..2],
-            [code.into(), CODE],
-            "{selector:x}"
-        );
+        assert_eq!(rig.frame_with_code(vector)[..2], [code.into(), CODE], "{selector:x}");
     }
 }
 
@@ -376,10 +304,7 @@ fn triple_faults() {
     rig.registers.rsp = 0x20_0000;
     let before = (rig.registers, rig.state.cs, rig.state.ss, rig.state.cpl());
     assert_eq!(shutdown(rig.trap(page_fault(0x1234))), (14, 14));
-    assert_eq!(
-        (rig.registers, rig.state.cs, rig.state.ss, rig.state.cpl()),
-        before
-    );
+    assert_eq!((rig.registers, rig.state.cs, rig.state.ss, rig.state.cpl()), before);
     let mut rig = Rig::new();
     rig.no_gate(14);
     rig.no_gate(8);
@@ -411,10 +336,7 @@ fn the_handlers_descriptor_becomes_accessed() {
 fn breakpoints() {
     for (code, back) in [(&[0xcc][..], 1), (&[0xcd, 3], 2)] {
         let after = CODE + code.len() as u64;
-        let trap = Trap::Exception {
-            vector: 3,
-            error_code: 0,
-        };
+        let trap = Trap::Exception { vector: 3, error_code: 0 };
         let mut rig = Rig::new();
         rig.machine.put(CODE, code);
         rig.registers.rip = after;
@@ -450,13 +372,7 @@ fn every_software_interrupt() {
         let mut rig = Rig::new();
         rig.machine.put(CODE, &[0xcd, vector]);
         let error_code = u64::from(vector) * 16 + 2;
-        assert_eq!(
-            rig.trap(Trap::Exception {
-                vector: 13,
-                error_code
-            }),
-            Outcome::Resume
-        );
+        assert_eq!(rig.trap(Trap::Exception { vector: 13, error_code }), Outcome::Resume);
         assert_eq!(rig.frame(vector), [CODE + 2, 8, 2, STACK, 0x10]);
         let mut rig = Rig::user();
         rig.machine.put(CODE, &[0xcd, vector]);
@@ -478,14 +394,8 @@ fn external_interrupts() {
     rig.state.activity = VcpuState::HALTED;
     rig.state.set_shadow(VcpuState::SHADOW_STI, 1);
     assert_eq!(rig.interrupt(0x20), Outcome::Resume);
-    assert_eq!(
-        rig.frame(0x20),
-        [CODE, USER_CODE.into(), 0x202, STACK, USER_DATA.into()]
-    );
-    assert_eq!(
-        (rig.state.activity, rig.state.interruptibility),
-        (VcpuState::RUNNING, 0)
-    );
+    assert_eq!(rig.frame(0x20), [CODE, USER_CODE.into(), 0x202, STACK, USER_DATA.into()]);
+    assert_eq!((rig.state.activity, rig.state.interruptibility), (VcpuState::RUNNING, 0));
     assert!(!rig.state.interrupts_enabled());
 }
 

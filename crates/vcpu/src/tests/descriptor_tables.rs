@@ -13,17 +13,10 @@ fn table_at_data(base: u64, limit: u16) -> Rig {
 
 #[test]
 fn loads_take_64_bit_bases_whatever_the_prefix() {
-    for code in [
-        &[0x0f, 0x01, 0x17][..],
-        &[0x66, 0x0f, 0x01, 0x17],
-        &[0x48, 0x0f, 0x01, 0x17],
-    ] {
+    for code in [&[0x0f, 0x01, 0x17][..], &[0x66, 0x0f, 0x01, 0x17], &[0x48, 0x0f, 0x01, 0x17]] {
         let mut rig = table_at_data(0xffff_8000_1234_5678, 0xabcd);
         rig.step(code);
-        assert_eq!(
-            rig.state.gdtr,
-            TableRegister::new(0xffff_8000_1234_5678, 0xabcd)
-        );
+        assert_eq!(rig.state.gdtr, TableRegister::new(0xffff_8000_1234_5678, 0xabcd));
     }
 }
 
@@ -84,14 +77,7 @@ const LTR: u8 = 0xd8;
 /// Vol. 2A, LTR: null, LDT, type, presence, limit.
 #[test]
 fn ltr_faults() {
-    for (selector, code) in [
-        (0, 0),
-        (3, 0),
-        (0x2c, 0x2c),
-        (8, 8),
-        (LDT, LDT),
-        (0x68, 0x68),
-    ] {
+    for (selector, code) in [(0, 0), (3, 0), (0x2c, 0x2c), (8, 8), (LDT, LDT), (0x68, 0x68)] {
         let (mut rig, instruction) = load(LTR, selector);
         rig.faults(&instruction, 13, code.into());
     }

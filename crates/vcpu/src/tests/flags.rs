@@ -16,11 +16,7 @@ fn pushf_shows_the_guests_flags() {
     rig.registers.rflags = 0x25_4ed7;
     rig.step(&PUSHFQ);
     assert_eq!(rig.registers.rsp, STACK - 8);
-    assert_eq!(
-        rig.machine.u64(STACK - 8),
-        0x24_4cd7,
-        "IF is off, RF is not shown"
-    );
+    assert_eq!(rig.machine.u64(STACK - 8), 0x24_4cd7, "IF is off, RF is not shown");
     rig.state.rflags = 0x3200;
     rig.step(&PUSHFQ);
     assert_eq!(rig.machine.u64(STACK - 16), 0x24_7ed7);
@@ -48,14 +44,8 @@ fn popf(mut rig: Rig, code: &[u8], value: u64) -> Rig {
 #[test]
 fn popf_at_each_privilege_level() {
     // (CPL, IOPL before, what 0x3200 leaves of IOPL and IF)
-    let rows = [
-        (0, 0, 0x3200),
-        (1, 1, 0x1200),
-        (1, 0, 0),
-        (3, 3, 0x3200),
-        (3, 2, 0x2000),
-        (3, 0, 0),
-    ];
+    let rows =
+        [(0, 0, 0x3200), (1, 1, 0x1200), (1, 0, 0), (3, 3, 0x3200), (3, 2, 0x2000), (3, 0, 0)];
     for (cpl, iopl, left) in rows {
         let mut rig = if cpl == 3 { Rig::user() } else { Rig::new() };
         rig.state.cpl = cpl;
@@ -121,13 +111,7 @@ fn stack_faults() {
 
 fn returned_with_rf() -> Rig {
     let mut rig = Rig::new();
-    let frame = [
-        0x4800,
-        KERNEL_CODE.into(),
-        0x1_0202,
-        0x5000,
-        KERNEL_DATA.into(),
-    ];
+    let frame = [0x4800, KERNEL_CODE.into(), 0x1_0202, 0x5000, KERNEL_DATA.into()];
     for (index, word) in frame.into_iter().enumerate() {
         rig.machine.put_u64(STACK + 8 * index as u64, word);
     }
@@ -164,13 +148,7 @@ fn rf_is_not_shown_by_instructions() {
 #[test]
 fn iret_ends_the_shadow_of_sti() {
     let mut rig = Rig::new();
-    let frame = [
-        0x4800,
-        KERNEL_CODE.into(),
-        0x202,
-        0x5000,
-        KERNEL_DATA.into(),
-    ];
+    let frame = [0x4800, KERNEL_CODE.into(), 0x202, 0x5000, KERNEL_DATA.into()];
     for (index, word) in frame.into_iter().enumerate() {
         rig.machine.put_u64(STACK + 8 * index as u64, word);
     }

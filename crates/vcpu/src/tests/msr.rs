@@ -37,13 +37,7 @@ fn values_come_back() {
 /// SDM vol. 2B, WRMSR: non-canonical addresses.
 #[test]
 fn non_canonical_addresses() {
-    for index in [
-        0xc000_0082,
-        0xc000_0083,
-        0xc000_0100,
-        0xc000_0101,
-        0xc000_0102,
-    ] {
+    for index in [0xc000_0082, 0xc000_0083, 0xc000_0100, 0xc000_0101, 0xc000_0102] {
         write(index, 1 << 47).faults(&WRMSR, 13, 0);
     }
 }
@@ -90,18 +84,7 @@ fn memory_types_and_machine_checks_are_fixed() {
 /// SDM vol. 2B, RDMSR and WRMSR: a register that does not exist.
 #[test]
 fn unknown_registers() {
-    for index in [
-        0,
-        0x1a0,
-        0x174,
-        0x200,
-        0x250,
-        0x400,
-        0x7ff,
-        0x900,
-        0xc000_0103,
-        u32::MAX,
-    ] {
+    for index in [0, 0x1a0, 0x174, 0x200, 0x250, 0x400, 0x7ff, 0x900, 0xc000_0103, u32::MAX] {
         write(index, 0).faults(&WRMSR, 13, 0);
         write(index, 0).faults(&RDMSR, 13, 0);
     }
@@ -121,21 +104,12 @@ fn the_platforms_registers() {
 #[test]
 fn others_leave_by_exit() {
     let mut rig = write(0x1b, 0xfee0_0900);
-    let exit = Exit::WriteMsr {
-        index: 0x1b,
-        value: 0xfee0_0900,
-    };
+    let exit = Exit::WriteMsr { index: 0x1b, value: 0xfee0_0900 };
     assert_eq!(rig.run(&WRMSR), Outcome::Exit(exit));
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
     assert_eq!(rig.registers.rip, CODE + 2);
-    assert_eq!(
-        rig.run(&RDMSR),
-        Outcome::Exit(Exit::ReadMsr { index: 0x1b })
-    );
-    assert_eq!(
-        rig.complete(Completion::Value(0x1_2345_6789)),
-        Outcome::Resume
-    );
+    assert_eq!(rig.run(&RDMSR), Outcome::Exit(Exit::ReadMsr { index: 0x1b }));
+    assert_eq!(rig.complete(Completion::Value(0x1_2345_6789)), Outcome::Resume);
     assert_eq!((rig.registers.rax, rig.registers.rdx), (0x2345_6789, 1));
     assert_eq!(rig.registers.rip, CODE + 4);
 }

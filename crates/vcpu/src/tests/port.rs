@@ -21,10 +21,7 @@ fn out_sizes() {
         (&[0xe7, 0xf4], 0xf4, 4, 0x5566_7788),
     ] {
         let mut rig = rig();
-        assert_eq!(
-            rig.run(code),
-            Outcome::Exit(Exit::PortOut { port, size, value })
-        );
+        assert_eq!(rig.run(code), Outcome::Exit(Exit::PortOut { port, size, value }));
         assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
         assert_eq!(rig.registers.rip, CODE + code.len() as u64);
         assert_eq!(rig.registers.rax, 0x1122_3344_5566_7788);
@@ -39,15 +36,9 @@ fn in_sizes() {
         (&[0xed], 4, 0xffff_ffff),
     ] {
         let mut rig = rig();
-        assert_eq!(
-            rig.run(code),
-            Outcome::Exit(Exit::PortIn { port: 0x3f8, size })
-        );
+        assert_eq!(rig.run(code), Outcome::Exit(Exit::PortIn { port: 0x3f8, size }));
         assert_eq!(rig.complete(Completion::Value(u64::MAX)), Outcome::Resume);
-        assert_eq!(
-            (rig.registers.rax, rig.registers.rip),
-            (rax, CODE + code.len() as u64)
-        );
+        assert_eq!((rig.registers.rax, rig.registers.rip), (rax, CODE + code.len() as u64));
     }
 }
 
@@ -83,13 +74,7 @@ fn outs() {
     let mut rig = rig();
     rig.registers.rsi = DATA;
     rig.machine.put(DATA, b"ab");
-    let exit = |value| {
-        Outcome::Exit(Exit::PortOut {
-            port: 0x3f8,
-            size: 1,
-            value,
-        })
-    };
+    let exit = |value| Outcome::Exit(Exit::PortOut { port: 0x3f8, size: 1, value });
     assert_eq!(rig.run(&[0x6e]), exit(0x61));
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
     assert_eq!((rig.registers.rsi, rig.registers.rip), (DATA + 1, CODE + 1));
@@ -103,11 +88,7 @@ fn repeated_outs() {
     rig.registers.rflags |= 0x400;
     rig.machine.put(DATA, &[1, 0, 2, 0]);
     for (value, rip) in [(2, CODE), (1, CODE + 3)] {
-        let exit = Exit::PortOut {
-            port: 0x3f8,
-            size: 2,
-            value,
-        };
+        let exit = Exit::PortOut { port: 0x3f8, size: 2, value };
         assert_eq!(rig.run(&[0xf3, 0x66, 0x6f]), Outcome::Exit(exit));
         assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
         assert_eq!(rig.registers.rip, rip);
@@ -139,23 +120,10 @@ fn ins() {
     let mut rig = rig();
     (rig.registers.rdi, rig.registers.rcx) = (0xffff_ffff_0000_0000 | DATA, 1);
     let code = [0x67, 0xf3, 0x6d];
-    assert_eq!(
-        rig.run(&code),
-        Outcome::Exit(Exit::PortIn {
-            port: 0x3f8,
-            size: 4
-        })
-    );
-    assert_eq!(
-        rig.complete(Completion::Value(0x1234_5678)),
-        Outcome::Resume
-    );
+    assert_eq!(rig.run(&code), Outcome::Exit(Exit::PortIn { port: 0x3f8, size: 4 }));
+    assert_eq!(rig.complete(Completion::Value(0x1234_5678)), Outcome::Resume);
     assert_eq!(rig.machine.u64(DATA), 0x1234_5678);
-    assert_eq!(
-        (rig.registers.rdi, rig.registers.rcx),
-        (DATA + 4, 0),
-        "32-bit registers"
-    );
+    assert_eq!((rig.registers.rdi, rig.registers.rcx), (DATA + 4, 0), "32-bit registers");
     assert_eq!(rig.registers.rip, CODE + 3);
 }
 
@@ -173,10 +141,6 @@ fn outs_with_a_segment_override() {
     let mut rig = rig();
     (rig.registers.rsi, rig.registers.fs_base) = (0x10, DATA);
     rig.machine.put(DATA + 0x10, &[7]);
-    let exit = Exit::PortOut {
-        port: 0x3f8,
-        size: 1,
-        value: 7,
-    };
+    let exit = Exit::PortOut { port: 0x3f8, size: 1, value: 7 };
     assert_eq!(rig.run(&[0x64, 0x6e]), Outcome::Exit(exit));
 }

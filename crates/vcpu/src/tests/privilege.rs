@@ -66,13 +66,7 @@ fn user_operands_need_user_rights() {
     let mut rig = Rig::user();
     rig.machine.user_from = DATA;
     rig.registers.rip = CODE;
-    assert_eq!(
-        rig.trap(Trap::Exception {
-            vector: 13,
-            error_code: 0
-        }),
-        crate::Outcome::Resume
-    );
+    assert_eq!(rig.trap(Trap::Exception { vector: 13, error_code: 0 }), crate::Outcome::Resume);
     assert_eq!(rig.frame_with_code(14)[..2], [5, CODE]);
 }
 
@@ -94,10 +88,7 @@ fn instructions_that_are_not_offered() {
     for code in codes {
         for mut rig in [Rig::new(), Rig::user()] {
             rig.machine.put(CODE, code);
-            let trap = Trap::Exception {
-                vector: 6,
-                error_code: 0,
-            };
+            let trap = Trap::Exception { vector: 6, error_code: 0 };
             assert_eq!(rig.trap(trap), crate::Outcome::Resume);
             assert_eq!(rig.frame(6)[0], CODE);
         }

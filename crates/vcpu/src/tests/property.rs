@@ -9,12 +9,7 @@ use crate::{Completion, Outcome, Registers, Trap, VcpuState};
 
 /// Bytes that begin an instruction of ours more often than not.
 pub fn code() -> impl Strategy<Value = Vec<u8>> {
-    let prefix = prop_oneof![
-        Just(vec![]),
-        Just(vec![0x48]),
-        Just(vec![0x66]),
-        Just(vec![0xf3])
-    ];
+    let prefix = prop_oneof![Just(vec![]), Just(vec![0x48]), Just(vec![0x66]), Just(vec![0xf3])];
     let opcode = prop_oneof![
         any::<u8>().prop_map(|byte| vec![byte]),
         any::<u8>().prop_map(|byte| vec![0x0f, byte]),
@@ -144,9 +139,8 @@ fn arbitrary_state() {
     let mut random = Random(0x2545_f491);
     for _ in 0..30_000 {
         let mut input = random_state(&mut random).as_bytes().to_vec();
-        let mut registers = Registers::from_words(core::array::from_fn(|_| {
-            random.next() >> (random.next() & 63)
-        }));
+        let mut registers =
+            Registers::from_words(core::array::from_fn(|_| random.next() >> (random.next() & 63)));
         if random.next() & 3 != 0 {
             registers.rip = 0x1000;
         }
@@ -165,9 +159,8 @@ fn arbitrary_state() {
 fn arbitrary_code() {
     let mut random = Random(0x9e37_79b9);
     for _ in 0..30_000 {
-        let mut registers = Registers::from_words(core::array::from_fn(|_| {
-            random.next() >> (random.next() & 63)
-        }));
+        let mut registers =
+            Registers::from_words(core::array::from_fn(|_| random.next() >> (random.next() & 63)));
         registers.rsp = 0x800 + random.next() % 0x700;
         let mut input = registers.as_bytes().to_vec();
         input.extend_from_slice(&random.bytes::<0x400>());
@@ -181,10 +174,7 @@ fn the_error_code_does_not_matter() {
     for error_code in [0, 2, 0x802, 0x402, u64::MAX] {
         let mut rig = Rig::new();
         rig.machine.put(CODE, &[0x0f, 0x06]);
-        let trap = Trap::Exception {
-            vector: 13,
-            error_code,
-        };
+        let trap = Trap::Exception { vector: 13, error_code };
         assert_eq!(rig.trap(trap), Outcome::Resume);
         assert_eq!(rig.registers.rip, CODE + 2);
     }

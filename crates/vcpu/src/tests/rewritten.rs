@@ -19,11 +19,7 @@ fn the_original_runs() {
     rig.state.kernel_gs_base = 2;
     assert_eq!(rewritten(&mut rig, &[0x0f, 0x01, 0xf8]), Outcome::Resume);
     assert_eq!(rig.registers.rip, CODE + 3);
-    assert_eq!(
-        (rig.registers.gs_base, rig.state.kernel_gs_base),
-        (2, 1),
-        "SWAPGS"
-    );
+    assert_eq!((rig.registers.gs_base, rig.state.kernel_gs_base), (2, 1), "SWAPGS");
 }
 
 #[test]
@@ -47,23 +43,13 @@ fn faults_show_the_original() {
 /// A table that is wrong is the guest's loss alone.
 #[test]
 fn what_is_no_instruction_is_undefined() {
-    for bytes in [
-        &[][..],
-        &[0x90],
-        &[0x0f],
-        &[0x0f, 0x06, 0x90],
-        &[0x66; 15],
-        &[0x66; 16],
-    ] {
+    for bytes in [&[][..], &[0x90], &[0x0f], &[0x0f, 0x06, 0x90], &[0x66; 15], &[0x66; 16]] {
         let mut rig = Rig::new();
         assert_eq!(rewritten(&mut rig, bytes), Outcome::Resume);
         assert_eq!(rig.frame(6)[0], CODE, "{bytes:02x?}");
     }
     let mut rig = Rig::new();
-    let original = Original {
-        bytes: [0xfa; 15],
-        length: 200,
-    };
+    let original = Original { bytes: [0xfa; 15], length: 200 };
     assert_eq!(rig.trap(Trap::Rewritten(original)), Outcome::Resume);
     rig.frame(6);
 }

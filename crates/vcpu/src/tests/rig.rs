@@ -57,12 +57,7 @@ impl Rig {
     fn build() -> Self {
         let mut rig = Self {
             state: VcpuState::long_mode(0x2000, KERNEL_CODE, KERNEL_DATA),
-            registers: Registers {
-                rip: CODE,
-                rsp: STACK,
-                rflags: 0x202,
-                ..Default::default()
-            },
+            registers: Registers { rip: CODE, rsp: STACK, rflags: 0x202, ..Default::default() },
             machine: Box::default(),
         };
         let gdt: [u64; 13] = [
@@ -92,12 +87,7 @@ impl Rig {
         rig.machine.put(TSS + 102, &0x68_u16.to_le_bytes());
         rig.state.gdtr = TableRegister::new(GDT, GDT_LIMIT);
         rig.state.idtr = TableRegister::new(IDT, 0xfff);
-        rig.state.tr = Segment {
-            base: TSS,
-            limit: 0x67,
-            selector: TASK,
-            attributes: 0x8b,
-        };
+        rig.state.tr = Segment { base: TSS, limit: 0x67, selector: TASK, attributes: 0x8b };
         rig
     }
 
@@ -127,21 +117,13 @@ impl Rig {
     }
 
     pub fn trap(&mut self, trap: Trap) -> Outcome {
-        handle(
-            &mut self.state,
-            &mut self.registers,
-            trap,
-            &mut *self.machine,
-        )
+        handle(&mut self.state, &mut self.registers, trap, &mut *self.machine)
     }
 
     /// Puts `code` at RIP and lets it trap as hardware would: #GP(0).
     pub fn run(&mut self, code: &[u8]) -> Outcome {
         self.machine.put(self.registers.rip, code);
-        self.trap(Trap::Exception {
-            vector: 13,
-            error_code: 0,
-        })
+        self.trap(Trap::Exception { vector: 13, error_code: 0 })
     }
 
     /// Runs `code`, which must be done and be followed by the next instruction.
@@ -153,21 +135,11 @@ impl Rig {
     }
 
     pub fn complete(&mut self, completion: Completion) -> Outcome {
-        complete(
-            &mut self.state,
-            &mut self.registers,
-            completion,
-            &mut *self.machine,
-        )
+        complete(&mut self.state, &mut self.registers, completion, &mut *self.machine)
     }
 
     pub fn interrupt(&mut self, vector: u8) -> Outcome {
-        inject_interrupt(
-            &mut self.state,
-            &mut self.registers,
-            vector,
-            &mut *self.machine,
-        )
+        inject_interrupt(&mut self.state, &mut self.registers, vector, &mut *self.machine)
     }
 
     /// Words on the stack from RSP up.

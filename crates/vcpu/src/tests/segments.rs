@@ -71,16 +71,10 @@ fn bases_of_fs_and_gs() {
     rig.machine.put_u64(GDT + 0x10, 0x12cf_9334_5678_ffff);
     rig.step(&mov(FS));
     rig.step(&mov(GS));
-    assert_eq!(
-        (rig.registers.fs_base, rig.registers.gs_base),
-        (0x1234_5678, 0x1234_5678)
-    );
+    assert_eq!((rig.registers.fs_base, rig.registers.gs_base), (0x1234_5678, 0x1234_5678));
     rig.registers.rax = 0;
     rig.step(&mov(GS));
-    assert_eq!(
-        (rig.registers.fs_base, rig.registers.gs_base),
-        (0x1234_5678, 0)
-    );
+    assert_eq!((rig.registers.fs_base, rig.registers.gs_base), (0x1234_5678, 0));
 }
 
 /// SDM vol. 3A, §3.4.5.1: the descriptor becomes accessed, and where that
@@ -129,13 +123,9 @@ fn push_fs_and_gs() {
 #[test]
 fn pop_fs_and_gs() {
     let mut rig = Rig::new();
-    rig.machine
-        .put_u64(STACK, 0xffff_ffff_ffff_0000 | u64::from(KERNEL_DATA));
+    rig.machine.put_u64(STACK, 0xffff_ffff_ffff_0000 | u64::from(KERNEL_DATA));
     rig.step(&[0x0f, 0xa1]);
-    assert_eq!(
-        (rig.state.fs, rig.registers.rsp),
-        (Segment::flat_data(0x10, 0), STACK + 8)
-    );
+    assert_eq!((rig.state.fs, rig.registers.rsp), (Segment::flat_data(0x10, 0), STACK + 8));
     rig.step(&[0x66, 0x0f, 0xa9]);
     assert_eq!(rig.registers.rsp, STACK + 10);
     let mut rig = Rig::new();
@@ -150,10 +140,7 @@ fn far_pointers() {
     rig.machine.put_u64(DATA, 0x1122_3344_5566_7788);
     rig.machine.put(DATA + 8, &KERNEL_DATA.to_le_bytes());
     rig.step(&[0x48, 0x0f, 0xb2, 0x1f]); // lss (%rdi), %rbx
-    assert_eq!(
-        (rig.registers.rbx, rig.state.ss.selector),
-        (0x1122_3344_5566_7788, 0x10)
-    );
+    assert_eq!((rig.registers.rbx, rig.state.ss.selector), (0x1122_3344_5566_7788, 0x10));
     rig.machine.put(DATA + 4, &0_u16.to_le_bytes());
     rig.step(&[0x0f, 0xb5, 0x1f]); // lgs (%rdi), %ebx
     assert_eq!((rig.registers.rbx, rig.state.gs.selector), (0x5566_7788, 0));
@@ -164,10 +151,7 @@ fn far_pointers() {
 fn mov_to_cs() {
     let mut rig = Rig::new();
     rig.machine.put(CODE, &mov(1));
-    let trap = crate::Trap::Exception {
-        vector: 6,
-        error_code: 0,
-    };
+    let trap = crate::Trap::Exception { vector: 6, error_code: 0 };
     assert_eq!(rig.trap(trap), Outcome::Resume);
     rig.frame(6);
 }

@@ -30,26 +30,12 @@ fn syscall_from_user_mode() {
         rig.state.rflags = 0x200;
         rig.registers.rflags = 0x4_0e47;
         rig.machine.put(CODE, &[0x0f, 0x05]);
-        let trap = if by_bytes {
-            Trap::SoftwareInterrupt
-        } else {
-            Trap::SystemCall
-        };
+        let trap = if by_bytes { Trap::SoftwareInterrupt } else { Trap::SystemCall };
         assert_eq!(rig.trap(trap), Outcome::Resume);
         let r = rig.registers;
-        assert_eq!(
-            (r.rip, r.rsp, r.rcx, r.r11),
-            (0x4800, STACK, CODE + 2, 0x4_0e47)
-        );
+        assert_eq!((r.rip, r.rsp, r.rcx, r.r11), (0x4800, STACK, CODE + 2, 0x4_0e47));
         assert_eq!(rig.state.guest_rflags(&r), 0x847);
-        assert_eq!(
-            (
-                rig.state.cpl(),
-                rig.state.cs.selector,
-                rig.state.ss.selector
-            ),
-            (0, 8, 0x10)
-        );
+        assert_eq!((rig.state.cpl(), rig.state.cs.selector, rig.state.ss.selector), (0, 8, 0x10));
     }
 }
 
@@ -88,13 +74,8 @@ fn any_registers_reach_the_handler() {
         // As the kernel reports it.
         let trap = Trap::of_unknown_system_call(before.rdx, before.rax, before.rdx);
         assert_eq!(rig.trap(trap), Outcome::Resume);
-        let expected = crate::Registers {
-            rip: 0x4800,
-            rcx: CODE + 2,
-            r11: 2,
-            rflags: 0x202,
-            ..before
-        };
+        let expected =
+            crate::Registers { rip: 0x4800, rcx: CODE + 2, r11: 2, rflags: 0x202, ..before };
         assert_eq!(rig.registers, expected, "register {register} = {value:#x}");
         assert_eq!(rig.state.cpl(), 0);
     }
@@ -110,11 +91,7 @@ fn syscall_keeps_the_other_registers() {
     }
     assert_eq!(rig.trap(Trap::SystemCall), Outcome::Resume);
     for number in (0..16).filter(|number| !matches!(number, 1 | 11)) {
-        assert_eq!(
-            rig.registers.get(number),
-            u64::MAX - u64::from(number),
-            "{number}"
-        );
+        assert_eq!(rig.registers.get(number), u64::MAX - u64::from(number), "{number}");
     }
 }
 

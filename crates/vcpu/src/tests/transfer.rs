@@ -42,55 +42,24 @@ fn iret_with_a_null_stack_segment() {
 fn iret_to_user_mode_and_back() {
     let mut rig = iret_frame(USER_CODE, 0x202, USER_DATA);
     assert_eq!(rig.run(&IRETQ), Outcome::Resume);
-    assert_eq!(
-        (rig.state.cpl(), rig.registers.rip, rig.registers.rsp),
-        (3, 0x4800, USER_RSP)
-    );
+    assert_eq!((rig.state.cpl(), rig.registers.rip, rig.registers.rsp), (3, 0x4800, USER_RSP));
     assert!(rig.state.interrupts_enabled());
-    assert!(
-        rig.state.ds.selector == 0 && rig.state.es.selector == 0,
-        "SDM vol. 2B, RET"
-    );
-    assert_eq!(
-        rig.trap(Trap::Exception {
-            vector: 0,
-            error_code: 0
-        }),
-        Outcome::Resume
-    );
+    assert!(rig.state.ds.selector == 0 && rig.state.es.selector == 0, "SDM vol. 2B, RET");
+    assert_eq!(rig.trap(Trap::Exception { vector: 0, error_code: 0 }), Outcome::Resume);
     let frame = rig.frame(0);
-    assert_eq!(
-        frame,
-        [
-            0x4800,
-            USER_CODE.into(),
-            0x1_0202,
-            USER_RSP,
-            USER_DATA.into()
-        ]
-    );
-    assert_eq!(
-        rig.run(&IRETQ),
-        Outcome::Resume,
-        "the handler's address holds no code"
-    );
+    assert_eq!(frame, [0x4800, USER_CODE.into(), 0x1_0202, USER_RSP, USER_DATA.into()]);
+    assert_eq!(rig.run(&IRETQ), Outcome::Resume, "the handler's address holds no code");
 }
 
 /// A user program cannot raise IOPL or IF, nor return inward.
 #[test]
 fn iret_from_user_mode() {
     let mut rig = Rig::user();
-    push(
-        &mut rig,
-        &[0x4800, USER_CODE.into(), 0x3a02, USER_RSP, USER_DATA.into()],
-    );
+    push(&mut rig, &[0x4800, USER_CODE.into(), 0x3a02, USER_RSP, USER_DATA.into()]);
     assert_eq!(rig.run(&IRETQ), Outcome::Resume);
     assert_eq!(rig.state.guest_rflags(&rig.registers), 0x802);
     let mut rig = Rig::user();
-    push(
-        &mut rig,
-        &[0x4800, KERNEL_CODE.into(), 2, USER_RSP, KERNEL_DATA.into()],
-    );
+    push(&mut rig, &[0x4800, KERNEL_CODE.into(), 2, USER_RSP, KERNEL_DATA.into()]);
     rig.faults(&IRETQ, 13, KERNEL_CODE.into());
 }
 
@@ -119,11 +88,7 @@ fn iret_checks() {
         let mut rig = iret_frame(cs, 2, ss);
         let before = (rig.state.cs, rig.state.ss, rig.state.cpl());
         rig.faults(&IRETQ, vector, code.into());
-        assert_eq!(
-            (rig.state.cs, rig.state.ss, rig.state.cpl()),
-            before,
-            "{cs:x} {ss:x}"
-        );
+        assert_eq!((rig.state.cs, rig.state.ss, rig.state.cpl()), before, "{cs:x} {ss:x}");
     }
 }
 
@@ -143,8 +108,7 @@ fn iret_widths() {
     rig.registers.rflags |= 0x20_0000;
     let words: [u32; 5] = [0x4800, KERNEL_CODE.into(), 0x46, 0x5000, KERNEL_DATA.into()];
     for (index, word) in words.iter().enumerate() {
-        rig.machine
-            .put(STACK + 4 * index as u64, &word.to_le_bytes());
+        rig.machine.put(STACK + 4 * index as u64, &word.to_le_bytes());
     }
     assert_eq!(rig.run(&[0xcf]), Outcome::Resume);
     assert_eq!((rig.registers.rip, rig.registers.rsp), (0x4800, 0x5000));
@@ -152,8 +116,7 @@ fn iret_widths() {
     let mut rig = Rig::new();
     rig.registers.rflags |= 0x20_0000;
     for (index, word) in words.iter().enumerate() {
-        rig.machine
-            .put(STACK + 2 * index as u64, &(*word as u16).to_le_bytes());
+        rig.machine.put(STACK + 2 * index as u64, &(*word as u16).to_le_bytes());
     }
     assert_eq!(rig.run(&[0x66, 0xcf]), Outcome::Resume);
     assert_eq!(rig.state.guest_rflags(&rig.registers), 0x20_0046);
@@ -172,10 +135,7 @@ fn far_return() {
     let mut rig = Rig::new();
     push(&mut rig, &[0x4800, KERNEL_CODE.into()]);
     assert_eq!(rig.run(&[0x48, 0xca, 0x20, 0]), Outcome::Resume);
-    assert_eq!(
-        (rig.registers.rip, rig.registers.rsp),
-        (0x4800, STACK + 16 + 0x20)
-    );
+    assert_eq!((rig.registers.rip, rig.registers.rsp), (0x4800, STACK + 16 + 0x20));
     let mut rig = Rig::new();
     push(&mut rig, &[0x4800 | (KERNEL_CODE as u64) << 32]);
     assert_eq!(rig.run(&[0xcb]), Outcome::Resume);
@@ -187,10 +147,7 @@ fn far_return() {
 #[test]
 fn far_return_to_user_mode() {
     let mut rig = Rig::new();
-    push(
-        &mut rig,
-        &[0x4800, USER_CODE.into(), 0, 0, USER_RSP, USER_DATA.into()],
-    );
+    push(&mut rig, &[0x4800, USER_CODE.into(), 0, 0, USER_RSP, USER_DATA.into()]);
     assert_eq!(rig.run(&[0x48, 0xca, 0x10, 0]), Outcome::Resume);
     assert_eq!((rig.state.cpl(), rig.registers.rsp), (3, USER_RSP + 0x10));
     assert_eq!(rig.state.ss.selector, USER_DATA);
@@ -214,8 +171,7 @@ fn far_return_faults() {
 fn far_jumps_and_calls() {
     let mut rig = Rig::new();
     rig.registers.rdi = DATA;
-    rig.machine
-        .put_u64(DATA, 0x4800 | u64::from(KERNEL_CODE) << 32);
+    rig.machine.put_u64(DATA, 0x4800 | u64::from(KERNEL_CODE) << 32);
     assert_eq!(rig.run(&[0xff, 0x2f]), Outcome::Resume);
     assert_eq!((rig.registers.rip, rig.registers.rsp), (0x4800, STACK));
     rig.registers.rip = CODE;
@@ -242,8 +198,7 @@ fn far_jump_privilege() {
         (Rig::new(), 0, false),
     ] {
         rig.registers.rdi = DATA;
-        rig.machine
-            .put_u64(DATA, 0x4800 | u64::from(selector) << 32);
+        rig.machine.put_u64(DATA, 0x4800 | u64::from(selector) << 32);
         if reaches {
             let cpl = rig.state.cpl();
             assert_eq!(rig.run(&[0xff, 0x2f]), Outcome::Resume);

@@ -3,10 +3,7 @@
 use super::rig::*;
 use crate::{Completion, Exit, Outcome, Trap, VcpuState};
 
-const GP: Trap = Trap::Exception {
-    vector: 13,
-    error_code: 0,
-};
+const GP: Trap = Trap::Exception { vector: 13, error_code: 0 };
 
 /// An instruction may lie across two pages; the second is fetched only if needed.
 #[test]
@@ -17,21 +14,13 @@ fn instructions_across_a_page_boundary() {
     let mut rig = Rig::new();
     rig.registers.rip = RAM as u64 - 1;
     rig.machine.put(RAM as u64 - 1, &[0xf4]);
-    assert_eq!(
-        rig.trap(GP),
-        Outcome::Exit(Exit::Halt {
-            interrupts_enabled: false
-        })
-    );
+    assert_eq!(rig.trap(GP), Outcome::Exit(Exit::Halt { interrupts_enabled: false }));
     let mut rig = Rig::new();
     rig.registers.rip = RAM as u64 - 1;
     rig.machine.put(RAM as u64 - 1, &[0x0f]);
     assert_eq!(rig.trap(GP), Outcome::Resume);
     assert_eq!(rig.frame_with_code(14)[..2], [0, RAM as u64 - 1]);
-    assert_eq!(
-        rig.state.cr2, RAM as u64,
-        "SDM vol. 3A, §6.15: CR2 is in the second page"
-    );
+    assert_eq!(rig.state.cr2, RAM as u64, "SDM vol. 3A, §6.15: CR2 is in the second page");
 }
 
 /// SDM vol. 2A, §2.3.11: more than 15 bytes raise #GP(0).
@@ -71,10 +60,7 @@ fn a_single_step_hits_no_breakpoint() {
         rig.registers.rflags |= 0x100;
         rig.state.dr[6] = 0xffff_afff;
         let outcome = if native {
-            rig.trap(Trap::Exception {
-                vector: 1,
-                error_code: 0,
-            })
+            rig.trap(Trap::Exception { vector: 1, error_code: 0 })
         } else {
             rig.run(&[0x0f, 0x06])
         };
@@ -88,13 +74,7 @@ fn a_single_step_hits_no_breakpoint() {
 fn single_step_after_a_native_instruction() {
     let mut rig = Rig::new();
     rig.registers.rflags |= 0x100;
-    assert_eq!(
-        rig.trap(Trap::Exception {
-            vector: 1,
-            error_code: 0
-        }),
-        Outcome::Resume
-    );
+    assert_eq!(rig.trap(Trap::Exception { vector: 1, error_code: 0 }), Outcome::Resume);
     assert_eq!(rig.frame(1)[..3], [CODE, 8, 0x102]);
     assert_eq!(rig.state.dr[6], 0xffff_4ff0);
 }
@@ -104,11 +84,7 @@ fn single_step_after_a_native_instruction() {
 fn single_step_over_an_exit() {
     let mut rig = Rig::new();
     rig.registers.rflags |= 0x100;
-    let exit = Exit::PortOut {
-        port: 0x80,
-        size: 1,
-        value: 0,
-    };
+    let exit = Exit::PortOut { port: 0x80, size: 1, value: 0 };
     assert_eq!(rig.run(&[0xe6, 0x80]), Outcome::Exit(exit));
     assert_eq!(rig.registers.rip, CODE);
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
@@ -149,17 +125,10 @@ fn sti_shadow() {
     assert!(rig.state.interrupts_enabled());
     assert!(!rig.state.interrupt_window_open(&rig.registers));
     rig.step(&[0xfb]);
-    assert!(
-        rig.state.interrupt_window_open(&rig.registers),
-        "the second STI opens no shadow"
-    );
+    assert!(rig.state.interrupt_window_open(&rig.registers), "the second STI opens no shadow");
     rig.step(&[0xfa]);
     assert!(!rig.state.interrupts_enabled());
-    assert_eq!(
-        rig.registers.rflags & 0x200,
-        0x200,
-        "the real flag stays set"
-    );
+    assert_eq!(rig.registers.rflags & 0x200, 0x200, "the real flag stays set");
 }
 
 /// SDM vol. 2A, HLT: the interrupt's frame shows the next instruction.
@@ -167,17 +136,9 @@ fn sti_shadow() {
 fn halt_and_wake() {
     let mut rig = Rig::new();
     rig.step(&[0xfb]);
-    assert_eq!(
-        rig.run(&[0xf4]),
-        Outcome::Exit(Exit::Halt {
-            interrupts_enabled: true
-        })
-    );
+    assert_eq!(rig.run(&[0xf4]), Outcome::Exit(Exit::Halt { interrupts_enabled: true }));
     assert_eq!(rig.state.activity, VcpuState::HALTED);
-    assert!(
-        rig.state.interrupt_window_open(&rig.registers),
-        "HLT is the instruction after STI"
-    );
+    assert!(rig.state.interrupt_window_open(&rig.registers), "HLT is the instruction after STI");
     assert_eq!(rig.interrupt(0x20), Outcome::Resume);
     assert_eq!(rig.frame(0x20)[0], CODE + 2);
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
@@ -187,17 +148,9 @@ fn halt_and_wake() {
 #[test]
 fn halt_completed_by_the_platform() {
     let mut rig = Rig::new();
-    assert_eq!(
-        rig.run(&[0xf4]),
-        Outcome::Exit(Exit::Halt {
-            interrupts_enabled: false
-        })
-    );
+    assert_eq!(rig.run(&[0xf4]), Outcome::Exit(Exit::Halt { interrupts_enabled: false }));
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
-    assert_eq!(
-        (rig.registers.rip, rig.state.activity),
-        (CODE + 1, VcpuState::RUNNING)
-    );
+    assert_eq!((rig.registers.rip, rig.state.activity), (CODE + 1, VcpuState::RUNNING));
 }
 
 /// A completion may raise an exception; RIP is the instruction's then.
@@ -205,14 +158,8 @@ fn halt_completed_by_the_platform() {
 fn completions_may_fault() {
     let mut rig = Rig::new();
     rig.registers.rcx = 0x8ff;
-    assert_eq!(
-        rig.run(&[0x0f, 0x32]),
-        Outcome::Exit(Exit::ReadMsr { index: 0x8ff })
-    );
-    let fault = Completion::Exception {
-        vector: x86::Vector::GeneralProtection,
-        error_code: 0,
-    };
+    assert_eq!(rig.run(&[0x0f, 0x32]), Outcome::Exit(Exit::ReadMsr { index: 0x8ff }));
+    let fault = Completion::Exception { vector: x86::Vector::GeneralProtection, error_code: 0 };
     assert_eq!(rig.complete(fault), Outcome::Resume);
     assert_eq!(rig.frame_with_code(13)[..2], [0, CODE]);
 }
@@ -241,14 +188,8 @@ fn cpuid() {
 fn rdtsc() {
     for (mut rig, tsd) in [(Rig::new(), 4), (Rig::user(), 0)] {
         rig.state.cr4 |= tsd;
-        assert_eq!(
-            rig.run(&[0x0f, 0x31]),
-            Outcome::Exit(Exit::ReadMsr { index: 0x10 })
-        );
-        assert_eq!(
-            rig.complete(Completion::Value(5 << 32 | 6)),
-            Outcome::Resume
-        );
+        assert_eq!(rig.run(&[0x0f, 0x31]), Outcome::Exit(Exit::ReadMsr { index: 0x10 }));
+        assert_eq!(rig.complete(Completion::Value(5 << 32 | 6)), Outcome::Resume);
         assert_eq!((rig.registers.rdx, rig.registers.rax), (5, 6));
     }
     let mut rig = Rig::user();
@@ -260,11 +201,7 @@ fn rdtsc() {
 #[test]
 fn a_trap_drops_a_pending_exit() {
     let mut rig = Rig::new();
-    let exit = Exit::PortOut {
-        port: 0x80,
-        size: 1,
-        value: 0,
-    };
+    let exit = Exit::PortOut { port: 0x80, size: 1, value: 0 };
     assert_eq!(rig.run(&[0xe6, 0x80]), Outcome::Exit(exit));
     assert_eq!(rig.trap(GP), Outcome::Exit(exit));
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
@@ -276,13 +213,7 @@ fn a_trap_drops_a_pending_exit() {
 fn a_stale_completion_does_nothing() {
     let mut rig = Rig::new();
     assert!(matches!(rig.run(&[0xe6, 0x80]), Outcome::Exit(_)));
-    assert_eq!(
-        rig.trap(Trap::Exception {
-            vector: 0,
-            error_code: 0
-        }),
-        Outcome::Resume
-    );
+    assert_eq!(rig.trap(Trap::Exception { vector: 0, error_code: 0 }), Outcome::Resume);
     assert_eq!(rig.complete(Completion::Done), Outcome::Resume);
     rig.frame(0);
 }

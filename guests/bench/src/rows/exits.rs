@@ -10,10 +10,7 @@ const TIMES: u64 = 2000;
 
 /// What measuring costs.
 pub fn rdtsc(_: &mut Bench) -> Measured {
-    Ok(Figure {
-        iterations: 1,
-        instructions: tsc::back_to_back(),
-    })
+    Ok(Figure { iterations: 1, instructions: tsc::back_to_back() })
 }
 
 /// Three instructions: a write to the port of POST codes.
@@ -79,8 +76,5 @@ pub fn kernel_int(_: &mut Bench) -> Measured {
 #[inline(always)]
 fn repeated(work: impl FnOnce()) -> Figure {
     let (instructions, ()) = tsc::instructions_of(work);
-    Figure {
-        iterations: TIMES,
-        instructions,
-    }
+    Figure { iterations: TIMES, instructions }
 }

@@ -69,16 +69,7 @@ pub fn guest(bench: &mut Bench) -> Measured {
 fn first_writes(bench: &Bench, window: Window) -> Measured {
     bench.fill_data(u64::MAX);
     let (instructions, ()) = tsc::instructions_of(|| window.write_numbers());
-    check(
-        bench.data_is(window.pages(), |index| index),
-        "a write did not arrive",
-    )?;
-    check(
-        window.all_have(WRITTEN, WRITTEN),
-        "an entry lacks P, W, A or D",
-    )?;
-    Ok(Figure {
-        iterations: window.pages(),
-        instructions,
-    })
+    check(bench.data_is(window.pages(), |index| index), "a write did not arrive")?;
+    check(window.all_have(WRITTEN, WRITTEN), "an entry lacks P, W, A or D")?;
+    Ok(Figure { iterations: window.pages(), instructions })
 }

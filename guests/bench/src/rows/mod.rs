@@ -78,11 +78,7 @@ impl Bench {
     /// Takes the frames that rows map.
     pub fn new(mut memory: Memory) -> Self {
         let data = memory.frames(DATA_FRAMES);
-        Self {
-            memory,
-            data,
-            slot: 0,
-        }
+        Self { memory, data, slot: 0 }
     }
 
     /// A window whose entries point to the data frames, with `rights`.

@@ -55,24 +55,15 @@ pub fn ptemod(bench: &mut Bench) -> Measured {
     });
     (sum, wrong) = result;
     bench.close(window);
-    check(
-        wrong == 0 && sum == SWITCHES / 2,
-        "a read went to the wrong frame",
-    )?;
-    Ok(Figure {
-        iterations: SWITCHES,
-        instructions,
-    })
+    check(wrong == 0 && sum == SWITCHES / 2, "a read went to the wrong frame")?;
+    Ok(Figure { iterations: SWITCHES, instructions })
 }
 
 /// Fourteen instructions a page: all entries of a table rewritten, CR3
 /// reloaded, every page read.
 pub fn ptemod_batch(bench: &mut Bench) -> Measured {
     let window = bench.window(ENTRIES, WRITTEN);
-    let frames = Frames {
-        count: ENTRIES,
-        ..bench.data
-    };
+    let frames = Frames { count: ENTRIES, ..bench.data };
     for index in 0..ENTRIES {
         frames.page(index).write(0, index);
     }
@@ -120,10 +111,7 @@ pub fn ptemod_batch(bench: &mut Bench) -> Measured {
     let numbers = pages.flat_map(|round| (0..ENTRIES).map(move |page| (page + round) % ENTRIES));
     let right = numbers.fold(0_u64, |sum, number| sum.rotate_left(5).wrapping_add(number));
     check(sum == right, "a read went to the wrong frame")?;
-    Ok(Figure {
-        iterations: BATCHES * ENTRIES,
-        instructions,
-    })
+    Ok(Figure { iterations: BATCHES * ENTRIES, instructions })
 }
 
 /// Fifty-two instructions a page: all entries of a table made read-only, CR3
@@ -156,16 +144,7 @@ pub fn protect_cow(bench: &mut Bench) -> Measured {
     let faults = traps::faults_repaired();
     let writable = window.all_have(WRITTEN, WRITTEN);
     bench.close(window);
-    check(
-        faults == FORKS * ENTRIES,
-        "not one page fault a page and round",
-    )?;
-    check(
-        writable && bench.data_is(ENTRIES, |index| index),
-        "a write did not arrive",
-    )?;
-    Ok(Figure {
-        iterations: FORKS * ENTRIES,
-        instructions,
-    })
+    check(faults == FORKS * ENTRIES, "not one page fault a page and round")?;
+    check(writable && bench.data_is(ENTRIES, |index| index), "a write did not arrive")?;
+    Ok(Figure { iterations: FORKS * ENTRIES, instructions })
 }

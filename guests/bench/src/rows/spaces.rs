@@ -32,10 +32,7 @@ pub fn cr3_switch(bench: &mut Bench) -> Measured {
     let (instructions, wrong) = tsc::instructions_of(|| switch_and_read(roots, window, SWITCHES));
     bench.memory.enter(bench.memory.root());
     check(warm | wrong == 0, "a read went to the other space")?;
-    Ok(Figure {
-        iterations: SWITCHES,
-        instructions,
-    })
+    Ok(Figure { iterations: SWITCHES, instructions })
 }
 
 /// A space of eight pages, the data frames from number `frame` on. Each holds
@@ -44,10 +41,7 @@ fn space(bench: &mut Bench, frame: u64) -> (Page, Window) {
     let windows = bench.memory.page();
     let root = bench.memory.space(windows);
     let window = Window::new(&mut bench.memory, windows, 0, READS);
-    let frames = Frames {
-        start: bench.data.page(frame).address(),
-        count: READS,
-    };
+    let frames = Frames { start: bench.data.page(frame).address(), count: READS };
     window.point_to(frames, WRITTEN);
     for index in 0..READS {
         frames.page(index).write(0, root.address() + index);
@@ -100,20 +94,14 @@ pub fn cr3_reload(bench: &mut Bench) -> Measured {
                 n = inout(reg) RELOADS => _, options(nostack));
         }
     });
-    Ok(Figure {
-        iterations: RELOADS,
-        instructions,
-    })
+    Ok(Figure { iterations: RELOADS, instructions })
 }
 
 /// About 3,680 instructions: four tables zeroed and linked, 64 entries, a
 /// switch, 64 writes, a switch back, every entry checked and cleared. Frames
 /// go round a ring, so tables come back as data and the other way about.
 pub fn mkspace(bench: &mut Bench) -> Measured {
-    let ring = Frames {
-        count: RING,
-        ..bench.data
-    };
+    let ring = Frames { count: RING, ..bench.data };
     let mut next = 0;
     let (instructions, wrong) = tsc::instructions_of(|| {
         let mut wrong = 0;
@@ -123,10 +111,7 @@ pub fn mkspace(bench: &mut Bench) -> Measured {
         wrong
     });
     check(wrong == 0, "a write did not arrive")?;
-    Ok(Figure {
-        iterations: SPACES,
-        instructions,
-    })
+    Ok(Figure { iterations: SPACES, instructions })
 }
 
 /// Makes one space from the frames at `next`; not 0 if a write got lost.

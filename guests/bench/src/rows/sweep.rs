@@ -35,12 +35,6 @@ pub fn memsweep_4k(bench: &mut Bench) -> Measured {
         }
     });
     bench.close(window);
-    check(
-        bench.data_is(PAGES, |_| 3 * PASSES),
-        "a write did not arrive",
-    )?;
-    Ok(Figure {
-        iterations: PAGES * PASSES,
-        instructions,
-    })
+    check(bench.data_is(PAGES, |_| 3 * PASSES), "a write did not arrive")?;
+    Ok(Figure { iterations: PAGES * PASSES, instructions })
 }

@@ -73,10 +73,7 @@ pub fn syscall(bench: &mut Bench) -> Measured {
     bench.close(data);
     bench.close(code);
     check(wrong == 0, "a store of user code did not arrive")?;
-    Ok(Figure {
-        iterations: CALLS,
-        instructions,
-    })
+    Ok(Figure { iterations: CALLS, instructions })
 }
 
 /// Forty-six instructions: user code touches a page that is not present, and
@@ -103,10 +100,7 @@ pub fn fault(bench: &mut Bench) -> Measured {
     check(faults == PAGES, "not one page fault a page")?;
     let arrived = bench.data_is(PAGES, |index| start + index * PAGE);
     check(written && arrived, "a write of user code did not arrive")?;
-    Ok(Figure {
-        iterations: PAGES,
-        instructions,
-    })
+    Ok(Figure { iterations: PAGES, instructions })
 }
 
 /// A window of one page that user code may run, with a copy of `code`.
@@ -119,10 +113,7 @@ fn user_code(bench: &mut Bench, code: *const u64) -> Window {
     let windows = bench.memory.windows;
     let window = Window::new(&mut bench.memory, windows, bench.slot, 1);
     bench.slot += 1;
-    let frames = Frames {
-        start: page.address(),
-        count: 1,
-    };
+    let frames = Frames { start: page.address(), count: 1 };
     window.point_to(frames, bits::PRESENT | bits::USER | bits::ACCESSED);
     window
 }

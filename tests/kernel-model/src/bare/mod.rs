@@ -44,22 +44,14 @@ fn main(bootinfo: &BootInfoPtr) -> ! {
 }
 
 fn carry_out(objects: &Objects, operation: Operation) -> sel4::Result<()> {
-    let rights = if operation.writable {
-        CapRights::read_write()
-    } else {
-        CapRights::read_only()
-    };
+    let rights = if operation.writable { CapRights::read_write() } else { CapRights::read_only() };
     let attributes = VmAttributes::DEFAULT;
     let object = usize::from(operation.object);
     let space = objects.spaces[usize::from(operation.space)];
     let address = operation.page.address() as usize;
     match operation.kind {
-        Kind::Map => objects
-            .copy(object)
-            .frame_map(space, address, rights, attributes),
-        Kind::Remap => objects
-            .copy(object)
-            .frame_remap(space, address, rights, attributes),
+        Kind::Map => objects.copy(object).frame_map(space, address, rights, attributes),
+        Kind::Remap => objects.copy(object).frame_remap(space, address, rights, attributes),
         Kind::Unmap => objects.copy(object).frame_unmap(),
         Kind::MapTable => {
             let (table, level) = objects.table(operation.detail, object);
@@ -81,11 +73,7 @@ fn show(probes: &Probes, space: u8, page: VirtualPage) {
     match probes.reach(space.into(), page.address()) {
         Reached::Nothing => print!(" -"),
         Reached::Frame { word, writable } => {
-            print!(
-                " {}{}",
-                word.wrapping_sub(1),
-                if writable { 'w' } else { 'r' }
-            );
+            print!(" {}{}", word.wrapping_sub(1), if writable { 'w' } else { 'r' });
         }
     }
 }

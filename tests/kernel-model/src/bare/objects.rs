@@ -21,11 +21,8 @@ pub const AREA: usize = 0x10_0000_0000;
 const PAGE: usize = 4096;
 
 /// The levels of tables, from 1.
-const LEVELS: [TranslationTable; 3] = [
-    TranslationTable::PageTable,
-    TranslationTable::PageDirectory,
-    TranslationTable::Pdpt,
-];
+const LEVELS: [TranslationTable; 3] =
+    [TranslationTable::PageTable, TranslationTable::PageDirectory, TranslationTable::Pdpt];
 
 /// All objects.
 pub struct Objects {
@@ -91,9 +88,7 @@ impl Objects {
         let slot = self.next_slot;
         self.next_slot += 1;
         let root = init_thread::slot::CNODE.absolute_cptr_for_self();
-        self.untyped
-            .untyped_retype(&blueprint, &root, slot, 1)
-            .expect("an object");
+        self.untyped.untyped_retype(&blueprint, &root, slot, 1).expect("an object");
         Cap::from_bits(slot as u64)
     }
 
@@ -136,9 +131,7 @@ impl Objects {
     pub fn another(&mut self, frame: cap::Granule) -> cap::Granule {
         let slot = CPtr::from_bits(self.next_slot as u64);
         self.next_slot += 1;
-        self.path(slot)
-            .copy(&self.path(frame.cptr()), CapRights::all())
-            .expect("a copy");
+        self.path(slot).copy(&self.path(frame.cptr()), CapRights::all()).expect("a copy");
         slot.cast()
     }
 
@@ -155,8 +148,7 @@ impl Objects {
     /// Copies the capability of `frame` into slot `number` of the copies.
     pub fn copy_frame(&self, number: usize, frame: usize) -> sel4::Result<()> {
         let original = self.path(self.frames[frame].cptr());
-        self.path(self.copy(number).cptr())
-            .copy(&original, CapRights::all())
+        self.path(self.copy(number).cptr()).copy(&original, CapRights::all())
     }
 
     /// Table `number` of `level`, from 1.

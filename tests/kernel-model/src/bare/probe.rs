@@ -13,9 +13,8 @@ const CODE: usize = 100 << 39;
 /// Offset of the code that writes.
 const WRITE: usize = 16;
 /// `mov rax, [rdi]; ud2` and, at [`WRITE`], `mov [rdi], rsi; ud2`.
-const INSTRUCTIONS: [u8; 21] = [
-    0x48, 0x8b, 0x07, 0x0f, 0x0b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x48, 0x89, 0x37, 0x0f, 0x0b,
-];
+const INSTRUCTIONS: [u8; 21] =
+    [0x48, 0x8b, 0x07, 0x0f, 0x0b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x48, 0x89, 0x37, 0x0f, 0x0b];
 /// User flags with nothing but the interrupt flag and the fixed bit set.
 const PLAIN_FLAGS: u64 = 0x202;
 
@@ -58,10 +57,7 @@ impl Probes {
                     vspace_root: space,
                     ipc_buffer: None,
                     authority: init_thread::slot::TCB,
-                    sched: SchedParams {
-                        mcp: 0,
-                        priority: 100,
-                    },
+                    sched: SchedParams { mcp: 0, priority: 100 },
                 })
                 .expect("a probe");
             thread
@@ -90,9 +86,7 @@ impl Probes {
             rsi: word,
             ..UserContext::default()
         };
-        thread
-            .tcb_write_all_registers(true, &context)
-            .expect("a probe runs");
+        thread.tcb_write_all_registers(true, &context).expect("a probe runs");
         let message = self.faults.recv_with_mrs();
         match Fault::decode(&message, ipc_buffer()) {
             Some(Fault::UserException(_)) => true,

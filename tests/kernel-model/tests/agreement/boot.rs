@@ -76,10 +76,7 @@ fn root_task(root: &Path, out: &Path, kernel: &KernelImage, sequence: &Path) -> 
         .output()
         .expect("cargo runs");
     let said = String::from_utf8_lossy(&built.stderr);
-    assert!(
-        built.status.success(),
-        "cannot build the root task:\n{said}"
-    );
+    assert!(built.status.success(), "cannot build the root task:\n{said}");
     target_dir.join(TARGET).join("release/kernel-model")
 }
 

@@ -30,10 +30,8 @@ fn check(seed: u64, count: usize) {
         })
         .collect();
     assert_variety(&operations);
-    let sequence: Vec<u8> = operations
-        .iter()
-        .flat_map(|(operation, _)| operation.to_bytes())
-        .collect();
+    let sequence: Vec<u8> =
+        operations.iter().flat_map(|(operation, _)| operation.to_bytes()).collect();
     let answers = boot::run(&format!("seed-{seed}"), &sequence);
     for (number, (operation, wanted)) in operations.iter().enumerate() {
         let seen = answers.get(number).map_or("nothing", String::as_str);
@@ -67,10 +65,7 @@ fn assert_variety(operations: &[(Operation, String)]) {
     wanted.push((Kind::Copy, "8"));
     for (kind, error) in wanted {
         let times = seen.get(&(kind as u8, error)).copied().unwrap_or(0);
-        assert!(
-            times >= 5,
-            "{kind:?} gives error {error} {times} times only"
-        );
+        assert!(times >= 5, "{kind:?} gives error {error} {times} times only");
     }
 }
 

@@ -69,10 +69,7 @@ pub struct Modelled {
 impl Modelled {
     /// The state in which the root task begins.
     pub fn new() -> Self {
-        let frame = |slot| Copy {
-            frame: slot as u8,
-            place: None,
-        };
+        let frame = |slot| Copy { frame: slot as u8, place: None };
         Self {
             kernel: Kernel::new(&Pools {
                 frames: FRAMES as u32,
@@ -100,10 +97,7 @@ impl Modelled {
     }
 
     fn any(&mut self, random: &mut Random) -> Operation {
-        let anywhere = (
-            random.below(SPACES),
-            VirtualPage(random.below(PAGES.into())),
-        );
+        let anywhere = (random.below(SPACES), VirtualPage(random.below(PAGES.into())));
         if random.below(16) == 0 {
             self.here = anywhere;
             self.plan_path(random);
@@ -157,10 +151,7 @@ impl Modelled {
                 page,
                 writable: false,
             };
-            let map = Operation {
-                kind: Kind::MapTable,
-                ..unmap
-            };
+            let map = Operation { kind: Kind::MapTable, ..unmap };
             self.planned.extend([map, unmap]);
         }
     }
@@ -184,11 +175,7 @@ impl Modelled {
     /// Carries out an operation and answers as the root task does.
     pub fn carry_out(&mut self, operation: Operation) -> String {
         let result = self.invoke(operation);
-        let mut answer = result
-            .map_err(|error| error.status)
-            .err()
-            .unwrap_or(0)
-            .to_string();
+        let mut answer = result.map_err(|error| error.status).err().unwrap_or(0).to_string();
         if result.is_ok() {
             self.note(operation);
         }
@@ -248,10 +235,7 @@ impl Modelled {
                 }
             }
             Kind::Copy => {
-                self.copies[object] = Some(Copy {
-                    frame: operation.detail,
-                    place: None,
-                });
+                self.copies[object] = Some(Copy { frame: operation.detail, place: None });
             }
             Kind::Delete => self.copies[object] = None,
             Kind::Revoke => {

@@ -48,10 +48,7 @@ impl Subject {
         let subject = Subject::guest(lab);
         let root = init_thread::slot::CNODE;
         let vspace = init_thread::slot::VSPACE;
-        subject
-            .tcb
-            .tcb_set_space(CPtr::NULL, root, None, vspace)
-            .expect("spaces of a subject");
+        subject.tcb.tcb_set_space(CPtr::NULL, root, None, vspace).expect("spaces of a subject");
         subject
     }
 
@@ -68,23 +65,15 @@ impl Subject {
             vspace_root: init_thread::slot::VSPACE,
             ipc_buffer,
             authority: init_thread::slot::TCB,
-            sched: SchedParams {
-                mcp: 0,
-                priority: 100,
-            },
+            sched: SchedParams { mcp: 0, priority: 100 },
         })
         .expect("configuration of a subject");
-        Subject {
-            tcb,
-            faults: lab.faults,
-        }
+        Subject { tcb, faults: lab.faults }
     }
 
     /// Lets the thread run with these registers as soon as the root task waits.
     pub fn start(&self, context: &UserContext) {
-        self.tcb
-            .tcb_write_all_registers(true, context)
-            .expect("registers of a subject");
+        self.tcb.tcb_write_all_registers(true, context).expect("registers of a subject");
     }
 
     /// Runs the thread with these registers until it faults.
@@ -117,27 +106,18 @@ impl Subject {
 
     /// Decodes a message just received.
     pub fn outcome(&self, message: &RecvWithMRs) -> Outcome {
-        Outcome {
-            fault: Fault::decode(message, ipc_buffer()),
-            label: message.info.label(),
-        }
+        Outcome { fault: Fault::decode(message, ipc_buffer()), label: message.info.label() }
     }
 
     /// Registers as they are now.
     pub fn registers(&self) -> UserContext {
-        self.tcb
-            .tcb_read_all_registers(false)
-            .expect("registers of a subject")
+        self.tcb.tcb_read_all_registers(false).expect("registers of a subject")
     }
 }
 
 /// Registers for the code at `rip`.
 pub fn at(rip: u64) -> UserContext {
-    UserContext {
-        rip,
-        rflags: PLAIN_FLAGS,
-        ..UserContext::default()
-    }
+    UserContext { rip, rflags: PLAIN_FLAGS, ..UserContext::default() }
 }
 
 /// The message that ended a run.

@@ -55,11 +55,7 @@ pub(super) fn boot(kernel: &Path, root_task: &Path) -> Result<Told, Error> {
     let text = listen(&mut running);
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let done = lines.iter().any(|line| line == LAST_LINE);
-    let cr4 = if done {
-        control_register_4(&monitor.0)
-    } else {
-        None
-    };
+    let cr4 = if done { control_register_4(&monitor.0) } else { None };
     Ok(Told { lines, cr4 })
 }
 
@@ -129,10 +125,7 @@ mod tests {
 
     #[test]
     fn cr4_is_read_when_it_is_complete() {
-        assert_eq!(
-            parse_cr4("CR3=0000000000a01000 CR4=00000e28\r\nDR0="),
-            Some(0xe28)
-        );
+        assert_eq!(parse_cr4("CR3=0000000000a01000 CR4=00000e28\r\nDR0="), Some(0xe28));
         assert_eq!(parse_cr4("CR4=0000"), None);
         assert_eq!(parse_cr4("(qemu) info registers"), None);
     }

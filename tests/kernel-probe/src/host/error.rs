@@ -21,10 +21,7 @@ impl fmt::Display for Error {
         match self {
             Error::Kernel(source) => source.fmt(f),
             Error::RootTask(messages) => {
-                write!(
-                    f,
-                    "cannot build the root task tests/kernel-probe:\n{messages}"
-                )
+                write!(f, "cannot build the root task tests/kernel-probe:\n{messages}")
             }
             Error::Qemu(source) => source.fmt(f),
             Error::Io(action, source) => write!(f, "cannot {action}: {source}"),

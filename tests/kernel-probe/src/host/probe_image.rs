@@ -21,21 +21,13 @@ pub(super) fn build(
     let output = Command::new(cargo)
         .current_dir(repo_root)
         .args(["build", "--quiet", "--release", "--package", "kernel-probe"])
-        .args([
-            "--bin",
-            "kernel-probe",
-            "--target",
-            "x86_64-unknown-none",
-            "--target-dir",
-        ])
+        .args(["--bin", "kernel-probe", "--target", "x86_64-unknown-none", "--target-dir"])
         .arg(&target_dir)
         .env("UMBRIEL_SEL4_ABI", &kernel.abi_dir)
         .output()
         .map_err(|source| Error::Io("run cargo", source))?;
     if !output.status.success() {
-        return Err(Error::RootTask(
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        ));
+        return Err(Error::RootTask(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
     Ok(target_dir.join("x86_64-unknown-none/release/kernel-probe"))
 }

@@ -54,11 +54,7 @@ impl fmt::Display for Finding {
             State::Missing(seen) => write!(f, "{} missing ({}): {seen}", self.edit, self.how),
             State::Unknown(why) => write!(f, "{} unknown ({}): {why}", self.edit, self.how),
             State::Silent(last) => {
-                write!(
-                    f,
-                    "{} not told: the machine fell silent after {last:?}",
-                    self.edit
-                )
+                write!(f, "{} not told: the machine fell silent after {last:?}", self.edit)
             }
         }
     }
@@ -82,28 +78,16 @@ impl Report {
         image: &[kernel_build::Finding],
     ) -> Report {
         let mut findings: Vec<Finding> = boot.lines.iter().filter_map(|line| parse(line)).collect();
-        findings.extend(image.iter().map(|finding| {
-            Finding {
-                edit: finding.edit,
-                how: finding.what.to_owned(),
-                state: finding
-                    .missing
-                    .clone()
-                    .map_or(State::Present, State::Missing),
-            }
+        findings.extend(image.iter().map(|finding| Finding {
+            edit: finding.edit,
+            how: finding.what.to_owned(),
+            state: finding.missing.clone().map_or(State::Present, State::Missing),
         }));
         findings.extend(boot.cr4.map(control_register));
         for edit in edits.filter(|edit| *edit != IMAGE_ONLY) {
-            if !findings
-                .iter()
-                .any(|finding| finding.edit == edit && finding.how == PROBE)
-            {
+            if !findings.iter().any(|finding| finding.edit == edit && finding.how == PROBE) {
                 let state = State::Silent(boot.lines.last().cloned().unwrap_or_default());
-                findings.push(Finding {
-                    edit,
-                    how: PROBE.to_owned(),
-                    state,
-                });
+                findings.push(Finding { edit, how: PROBE.to_owned(), state });
             }
         }
         findings.sort_by_key(|finding| finding.edit);
@@ -126,9 +110,7 @@ impl Report {
                 .iter()
                 .any(|finding| finding.edit == omitted && finding.shows_absence())
         {
-            lines.push(format!(
-                "the kernel was built without {omitted}, and no probe noticed"
-            ));
+            lines.push(format!("the kernel was built without {omitted}, and no probe noticed"));
         }
         lines
     }
@@ -144,11 +126,7 @@ fn parse(line: &str) -> Option<Finding> {
         Some(("unknown", why)) => State::Unknown(why.to_owned()),
         _ => return None,
     };
-    Some(Finding {
-        edit,
-        how: PROBE.to_owned(),
-        state,
-    })
+    Some(Finding { edit, how: PROBE.to_owned(), state })
 }
 
 fn control_register(cr4: u64) -> Finding {
@@ -156,11 +134,7 @@ fn control_register(cr4: u64) -> Finding {
         E10_BITS => State::Present,
         _ => State::Missing(format!("CR4 is {cr4:#x}")),
     };
-    Finding {
-        edit: EditId(10),
-        how: "CR4 has UMIP and OSXMMEXCPT".to_owned(),
-        state,
-    }
+    Finding { edit: EditId(10), how: "CR4 has UMIP and OSXMMEXCPT".to_owned(), state }
 }
 
 #[cfg(test)]
@@ -176,11 +150,8 @@ mod tests {
 
     #[test]
     fn all_present_is_as_expected() {
-        let report = report(
-            None,
-            &["kernel-probe: start", "E1 present", "E10 present"],
-            Some(0xe20),
-        );
+        let report =
+            report(None, &["kernel-probe: start", "E1 present", "E10 present"], Some(0xe20));
         assert_eq!(report.findings.len(), 3);
         assert_eq!(report.unexpected(), Vec::<String>::new());
     }
@@ -192,22 +163,14 @@ mod tests {
         let unknown = report(None, &["E1 present", "E10 unknown: no UMIP"], None);
         assert_eq!(unknown.unexpected().len(), 1);
         let silent = report(None, &["E1 present"], None);
-        assert!(
-            silent.unexpected()[0].contains("E10 not told"),
-            "{:?}",
-            silent.unexpected()
-        );
+        assert!(silent.unexpected()[0].contains("E10 not told"), "{:?}", silent.unexpected());
         let bits = report(None, &["E1 present", "E10 present"], Some(0x620));
         assert_eq!(bits.unexpected().len(), 1);
     }
 
     #[test]
     fn an_omitted_edit_has_to_be_missed() {
-        let noticed = report(
-            Some(EditId(1)),
-            &["E1 missing: a page", "E10 present"],
-            None,
-        );
+        let noticed = report(Some(EditId(1)), &["E1 missing: a page", "E10 present"], None);
         assert_eq!(noticed.unexpected(), Vec::<String>::new());
         let unnoticed = report(Some(EditId(1)), &["E1 present", "E10 present"], None);
         assert!(unnoticed.unexpected()[0].contains("no probe noticed"));

@@ -22,9 +22,7 @@ pub fn probe(lab: &mut Lab) -> Seen {
     let revoked = lab.copy(original);
     let address = lab.map(revoked);
     readable(&subject, address)?;
-    root.absolute_cptr(original.cptr())
-        .revoke()
-        .expect("revoke");
+    root.absolute_cptr(original.cptr()).revoke().expect("revoke");
     unreadable(&subject, address, "revoked")
 }
 
@@ -36,20 +34,13 @@ fn read(subject: &Subject, address: usize) -> crate::bare::subject::Outcome {
 
 pub fn readable(subject: &Subject, address: usize) -> Seen {
     let outcome = read(subject, address);
-    require!(
-        outcome.is_end(),
-        "reading a mapped page: {}",
-        outcome.describe()
-    );
+    require!(outcome.is_end(), "reading a mapped page: {}", outcome.describe());
     Ok(())
 }
 
 pub fn unreadable(subject: &Subject, address: usize, how: &str) -> Seen {
     let outcome = read(subject, address);
-    require!(
-        !outcome.is_end(),
-        "the page was still readable after its cap was {how}"
-    );
+    require!(!outcome.is_end(), "the page was still readable after its cap was {how}");
     let fault = match outcome.fault {
         Some(Fault::VmFault(fault)) => fault.addr,
         _ => 0,

@@ -43,10 +43,7 @@ pub fn probe(lab: &mut Lab) -> Seen {
     require!(error == 0, "Retype with DF set returned the error {error}");
 
     let new = Subject::configured(lab, slot.cast(), None);
-    let outcome = new.run(&UserContext {
-        rdi: address as u64,
-        ..at(code::mxcsr())
-    });
+    let outcome = new.run(&UserContext { rdi: address as u64, ..at(code::mxcsr()) });
     let mxcsr = new.registers().rax;
     require!(
         outcome.is_end() && mxcsr == INITIAL_MXCSR,
@@ -65,12 +62,8 @@ pub fn probe(lab: &mut Lab) -> Seen {
 fn entered_with(lab: &mut Lab, flags: u64, stack: u64) -> Seen {
     let lost = Subject::without_fault_handler(lab);
     let next = Subject::guest(lab);
-    let context = UserContext {
-        rax: flags | PLAIN_FLAGS,
-        rdx: UNKNOWN,
-        rsp: stack,
-        ..at(code::flags())
-    };
+    let context =
+        UserContext { rax: flags | PLAIN_FLAGS, rdx: UNKNOWN, rsp: stack, ..at(code::flags()) };
     // At equal priorities the one started last runs first.
     next.start(&at(code::syscall_after()));
     lost.start(&context);
@@ -82,11 +75,7 @@ fn entered_with(lab: &mut Lab, flags: u64, stack: u64) -> Seen {
         outcome.describe(),
         seen.rip
     );
-    require!(
-        seen.rflags & flags == flags,
-        "the caller's flags are {:#x}",
-        seen.rflags
-    );
+    require!(seen.rflags & flags == flags, "the caller's flags are {:#x}", seen.rflags);
     Ok(())
 }
 

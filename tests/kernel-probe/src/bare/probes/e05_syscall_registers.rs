@@ -21,44 +21,24 @@ pub fn probe(lab: &mut Lab) -> Seen {
     let subject = Subject::native(lab);
     // Leave other values in the context, which a stale report would tell.
     let outcome = subject.run(&context(0x5a5a_0000, code::syscall_after()));
-    require!(
-        outcome.is_end(),
-        "before the system call: {}",
-        outcome.describe()
-    );
+    require!(outcome.is_end(), "before the system call: {}", outcome.describe());
 
-    let given = UserContext {
-        rdx: UNKNOWN,
-        ..context(0x1111_0000, code::syscall())
-    };
+    let given = UserContext { rdx: UNKNOWN, ..context(0x1111_0000, code::syscall()) };
     let outcome = subject.run(&given);
     let Some(Fault::UnknownSyscall(seen)) = outcome.fault else {
         require!(false, "an unknown system call: {}", outcome.describe());
         return Ok(());
     };
-    let expected = UnknownSyscall {
-        syscall: UNKNOWN,
-        ..message(&after_syscall(&given))
-    };
+    let expected = UnknownSyscall { syscall: UNKNOWN, ..message(&after_syscall(&given)) };
     compare("reported", &seen.into_words(), &expected.into_words())?;
 
-    let reply = UserContext {
-        rflags: REPLY_FLAGS,
-        ..context(0x2222_0000, code::syscall_after())
-    };
+    let reply = UserContext { rflags: REPLY_FLAGS, ..context(0x2222_0000, code::syscall_after()) };
     let (info, registers) = message(&reply).stage_reply(ipc_buffer());
     let received = lab.faults.reply_recv_with_mrs(info, registers);
     let fault = Fault::decode(&received, ipc_buffer());
-    require!(
-        matches!(fault, Some(Fault::UserException(_))),
-        "after the reply: {fault:?}"
-    );
+    require!(matches!(fault, Some(Fault::UserException(_))), "after the reply: {fault:?}");
     let restored = message(&subject.registers());
-    compare(
-        "restored",
-        &restored.into_words(),
-        &message(&reply).into_words(),
-    )
+    compare("restored", &restored.into_words(), &message(&reply).into_words())
 }
 
 /// Registers that all differ.
@@ -74,11 +54,7 @@ fn context(base: u64, rip: u64) -> UserContext {
 
 /// What the processor makes of RCX and R11 at a system call.
 fn after_syscall(context: &UserContext) -> UserContext {
-    UserContext {
-        rcx: context.rip + 2,
-        r11: context.rflags,
-        ..*context
-    }
+    UserContext { rcx: context.rip + 2, r11: context.rflags, ..*context }
 }
 
 /// The registers in the order of the fault message.
@@ -114,10 +90,7 @@ const NAMES: [&str; UnknownSyscall::WORDS] = [
 
 fn compare(what: &str, seen: &[u64], expected: &[u64]) -> Seen {
     for ((name, seen), expected) in NAMES.iter().zip(seen).zip(expected) {
-        require!(
-            seen == expected,
-            "{name} {what} as {seen:#x} instead of {expected:#x}"
-        );
+        require!(seen == expected, "{name} {what} as {seen:#x} instead of {expected:#x}");
     }
     Ok(())
 }

@@ -24,9 +24,7 @@ static SECOND: AtomicU64 = AtomicU64::new(0x99aa_bbcc_ddee_ff00);
 
 pub fn probe(lab: &mut Lab) -> Seen {
     let subject = Subject::native(lab);
-    let read = subject
-        .tcb
-        .tcb_read_registers_into(false, WORDS, &mut UserContext::default());
+    let read = subject.tcb.tcb_read_registers_into(false, WORDS, &mut UserContext::default());
     require!(read.is_ok(), "reading {WORDS} words of registers: {read:?}");
     values(&subject)?;
     in_use(&subject)?;
@@ -45,15 +43,8 @@ fn values(subject: &Subject) -> Seen {
         (0x0000_8000_0000_0000, 0),
         (0xffff_7fff_ffff_ffff, 0),
     ] {
-        let context = UserContext {
-            fs_base: written,
-            gs_base: written,
-            ..at(code::load())
-        };
-        subject
-            .tcb
-            .tcb_write_all_registers(false, &context)
-            .expect("registers");
+        let context = UserContext { fs_base: written, gs_base: written, ..at(code::load()) };
+        subject.tcb.tcb_write_all_registers(false, &context).expect("registers");
         let seen = subject.registers();
         require!(
             seen.fs_base == expected && seen.gs_base == expected,
@@ -68,17 +59,10 @@ fn values(subject: &Subject) -> Seen {
 /// The thread reads through its bases, either way round.
 fn in_use(subject: &Subject) -> Seen {
     for (fs, gs) in [(&FIRST, &SECOND), (&SECOND, &FIRST), (&FIRST, &FIRST)] {
-        let context = UserContext {
-            fs_base: address(fs),
-            gs_base: address(gs),
-            ..at(code::bases())
-        };
+        let context =
+            UserContext { fs_base: address(fs), gs_base: address(gs), ..at(code::bases()) };
         let outcome = subject.run(&context);
-        require!(
-            outcome.is_end(),
-            "reading through the bases: {}",
-            outcome.describe()
-        );
+        require!(outcome.is_end(), "reading through the bases: {}", outcome.describe());
         let seen = subject.registers();
         require!(
             seen.rax == value(fs) && seen.rbx == value(gs),
@@ -93,42 +77,18 @@ fn in_use(subject: &Subject) -> Seen {
 /// One thread zeroes its own GS base by loading the selector; another thread with
 /// the same value, switched to directly, still has it.
 fn shared(zeroing: &Subject, reading: &Subject) -> Seen {
-    let base = UserContext {
-        rdx: YIELD,
-        gs_base: address(&FIRST),
-        ..UserContext::default()
-    };
-    let zero = UserContext {
-        rip: code::zero_gs(),
-        rflags: 0x202,
-        rax: USER_DATA,
-        ..base
-    };
-    reading.start(&UserContext {
-        rip: code::yield_gs(),
-        rflags: 0x202,
-        ..base
-    });
+    let base = UserContext { rdx: YIELD, gs_base: address(&FIRST), ..UserContext::default() };
+    let zero = UserContext { rip: code::zero_gs(), rflags: 0x202, rax: USER_DATA, ..base };
+    reading.start(&UserContext { rip: code::yield_gs(), rflags: 0x202, ..base });
     zeroing.start(&zero);
     let outcome = reading.next();
     zeroing.tcb.tcb_suspend().expect("suspend");
     if let Some(Fault::VmFault(fault)) = outcome.fault {
-        require!(
-            false,
-            "another thread zeroed this one's GS base: VMFault at {:#x}",
-            fault.addr
-        );
+        require!(false, "another thread zeroed this one's GS base: VMFault at {:#x}", fault.addr);
     }
-    require!(
-        outcome.is_end(),
-        "two threads with one GS base: {}",
-        outcome.describe()
-    );
+    require!(outcome.is_end(), "two threads with one GS base: {}", outcome.describe());
     let seen = reading.registers().rbx;
-    require!(
-        seen == value(&FIRST),
-        "two threads with one GS base: read {seen:#x}"
-    );
+    require!(seen == value(&FIRST), "two threads with one GS base: read {seen:#x}");
     Ok(())
 }
 

@@ -28,21 +28,11 @@ const NON_CANONICAL: u64 = 0x0000_8000_0000_0000;
 pub fn probe(lab: &mut Lab) -> Seen {
     mappings(lab)?;
     let subject = Subject::guest(lab);
-    let mut outcome = subject.run(&UserContext {
-        rax: NON_CANONICAL,
-        ..at(code::jump())
-    });
+    let mut outcome = subject.run(&UserContext { rax: NON_CANONICAL, ..at(code::jump()) });
     // Resuming it where it stands faults again, as it would on hardware.
     for _ in 0..3 {
-        let Some(exception) = outcome
-            .exception()
-            .filter(|e| e.number == GENERAL_PROTECTION)
-        else {
-            require!(
-                false,
-                "a jump to {NON_CANONICAL:#x}: {}",
-                outcome.describe()
-            );
+        let Some(exception) = outcome.exception().filter(|e| e.number == GENERAL_PROTECTION) else {
+            require!(false, "a jump to {NON_CANONICAL:#x}: {}", outcome.describe());
             return Ok(());
         };
         let message = lab.faults.reply_recv_with_mrs(sel4::fault::resume(), []);
@@ -69,18 +59,10 @@ fn mappings(lab: &mut Lab) -> Seen {
         refused("a page", address, mapped)?;
         // A table that reaches below the end belongs to the user; the page in it does not.
         if address > REFUSED[0] {
-            refused(
-                "a table",
-                address,
-                table.page_table_map(vspace, address, attributes),
-            )?;
+            refused("a table", address, table.page_table_map(vspace, address, attributes))?;
             let mapped = directory.page_directory_map(vspace, address, attributes);
             refused("a directory", address, mapped)?;
-            refused(
-                "a PDPT",
-                address,
-                pointers.pdpt_map(vspace, address, attributes),
-            )?;
+            refused("a PDPT", address, pointers.pdpt_map(vspace, address, attributes))?;
         }
     }
     Ok(())

@@ -9,21 +9,7 @@ use crate::bare::verdict::Seen;
 use crate::require;
 
 /// All calls of the kernel, the debug kernel's, and numbers beyond them.
-const NUMBERS: [i64; 13] = [
-    -7,
-    -6,
-    -4,
-    -1,
-    -2,
-    -3,
-    -5,
-    -8,
-    -9,
-    -22,
-    0,
-    0xffff_ffff,
-    i64::MAX,
-];
+const NUMBERS: [i64; 13] = [-7, -6, -4, -1, -2, -3, -5, -8, -9, -22, 0, 0xffff_ffff, i64::MAX];
 
 /// The number of a receive would take faults away from the root task.
 fn receives(number: i64) -> bool {
@@ -56,11 +42,7 @@ fn one(subject: &Subject, number: i64, target: u64) -> Seen {
     };
     let outcome = subject.run(&given);
     let Some(Fault::UnknownSyscall(seen)) = outcome.fault else {
-        require!(
-            false,
-            "system call {number} on {target:#x}: {}",
-            outcome.describe()
-        );
+        require!(false, "system call {number} on {target:#x}: {}", outcome.describe());
         return Ok(());
     };
     require!(
@@ -72,10 +54,6 @@ fn one(subject: &Subject, number: i64, target: u64) -> Seen {
     let mut registers = subject.registers();
     registers.rip = code::syscall_after();
     let outcome = subject.run(&registers);
-    require!(
-        outcome.is_end(),
-        "after system call {number}: {}",
-        outcome.describe()
-    );
+    require!(outcome.is_end(), "after system call {number}: {}", outcome.describe());
     Ok(())
 }

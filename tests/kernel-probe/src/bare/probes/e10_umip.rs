@@ -21,10 +21,7 @@ pub fn probe(lab: &mut Lab) -> Verdict {
     let subject = Subject::guest(lab);
     let frame: cap::Granule = lab.make(ObjectBlueprint::_4k);
     let address = lab.map(frame);
-    let outcome = subject.run(&UserContext {
-        rdi: address as u64,
-        ..at(code::sidt())
-    });
+    let outcome = subject.run(&UserContext { rdi: address as u64, ..at(code::sidt()) });
     match outcome.exception() {
         Some(exception) if exception.number == GENERAL_PROTECTION => Verdict::Present,
         _ if outcome.is_end() => {

@@ -24,11 +24,7 @@ pub fn probe(lab: &mut Lab) -> Seen {
 
 /// Registers at `rip`, each with a value of its own.
 fn distinct(rip: u64, seed: u64) -> UserContext {
-    let mut context = UserContext {
-        rsp: STACK + 8 * seed,
-        rflags: PLAIN_FLAGS | CARRY,
-        ..at(rip)
-    };
+    let mut context = UserContext { rsp: STACK + 8 * seed, rflags: PLAIN_FLAGS | CARRY, ..at(rip) };
     let general = &mut context.words_mut()[3..REPLY_REGISTERS];
     for (word, number) in general.iter_mut().zip(1..) {
         *word = seed * 1000 + number;
@@ -45,10 +41,7 @@ fn told(message: &RecvWithMRs) -> Option<[u64; GENERAL_REGISTERS]> {
 /// Answers the fault with 18 registers and waits for the next one.
 fn answer(subject: &Subject, registers: &UserContext) -> RecvWithMRs {
     let words = registers.words();
-    for (register, word) in ipc_buffer().msg_regs()[4..]
-        .iter()
-        .zip(&words[4..REPLY_REGISTERS])
-    {
+    for (register, word) in ipc_buffer().msg_regs()[4..].iter().zip(&words[4..REPLY_REGISTERS]) {
         register.set(*word);
     }
     let info = MessageInfo::new(0, 0, 0, REPLY_REGISTERS);
