@@ -13,7 +13,7 @@ use guest_runtime::{Frame, println, set_handler};
 
 use crate::team::Team;
 
-const WRITES: u64 = 2_000;
+const WRITES: u64 = 1_000;
 static FINISHED: AtomicUsize = AtomicUsize::new(0);
 const APIC_BASE: u32 = 0x1b;
 /// Addresses that are wrong in different ways.
