@@ -4,6 +4,10 @@
 use core::arch::asm;
 
 use guest_excursion as excursion;
+use guest_runtime::instruction::{
+    read_cr0, read_cr2, read_cr4, read_cr8, read_msr, write_cr0, write_cr2, write_cr4, write_cr8,
+    write_msr,
+};
 
 /// What sequences change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,41 +60,46 @@ impl System {
 
     /// What is there now.
     pub fn read() -> Self {
-        let (cr0, cr2, cr4, cr8): (u64, u64, u64, u64);
         let (d0, d1, d2, d3, d6, d7): (u64, u64, u64, u64, u64, u64);
         // SAFETY: reads registers.
         unsafe {
-            asm!("mov {}, cr0", "mov {}, cr2", "mov {}, cr4", "mov {}, cr8",
-                out(reg) cr0, out(reg) cr2, out(reg) cr4, out(reg) cr8,
-                options(nomem, nostack, preserves_flags));
             asm!("mov {}, dr0", "mov {}, dr1", "mov {}, dr2", "mov {}, dr3",
                 out(reg) d0, out(reg) d1, out(reg) d2, out(reg) d3,
                 options(nomem, nostack, preserves_flags));
             asm!("mov {}, dr6", "mov {}, dr7", out(reg) d6, out(reg) d7,
                 options(nomem, nostack, preserves_flags));
         }
-        Self { cr0, cr2, cr4, cr8, debug: [d0, d1, d2, d3, d6, d7], msrs: MSRS.map(read_msr) }
+        Self {
+            cr0: read_cr0(),
+            cr2: read_cr2(),
+            cr4: read_cr4(),
+            cr8: read_cr8(),
+            debug: [d0, d1, d2, d3, d6, d7],
+            msrs: MSRS.map(read_msr),
+        }
     }
 
     /// Makes the registers, which are `now`, what `self` says.
     pub fn restore(&self, now: &Self) {
-        // SAFETY: the values are those of `initial`, which keep 64-bit mode and
-        // enable no breakpoint; nothing of the guest lies by FS or GS.
+        // SAFETY: the values are those of `initial`, which keep 64-bit mode.
         unsafe {
             if self.cr0 != now.cr0 {
-                asm!("mov cr0, {}", in(reg) self.cr0, options(nostack, preserves_flags));
-            }
-            if self.cr2 != now.cr2 {
-                asm!("mov cr2, {}", in(reg) self.cr2, options(nostack, preserves_flags));
+                write_cr0(self.cr0);
             }
             if self.cr4 != now.cr4 {
-                asm!("mov cr4, {}", in(reg) self.cr4, options(nostack, preserves_flags));
+                write_cr4(self.cr4);
             }
-            if self.cr8 != now.cr8 {
-                asm!("mov cr8, {}", in(reg) self.cr8, options(nostack, preserves_flags));
-            }
-            if self.debug != now.debug {
-                let [d0, d1, d2, d3, d6, d7] = self.debug;
+        }
+        if self.cr2 != now.cr2 {
+            write_cr2(self.cr2);
+        }
+        if self.cr8 != now.cr8 {
+            write_cr8(self.cr8);
+        }
+        if self.debug != now.debug {
+            let [d0, d1, d2, d3, d6, d7] = self.debug;
+            // SAFETY: the values are those of `initial`, which enable no breakpoint.
+            unsafe {
                 asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}",
                     in(reg) d0, in(reg) d1, in(reg) d2, in(reg) d3,
                     options(nostack, preserves_flags));
@@ -100,26 +109,10 @@ impl System {
         }
         for (index, (wanted, is)) in self.msrs.iter().zip(&now.msrs).enumerate() {
             if wanted != is {
-                write_msr(MSRS[index], *wanted);
+                // SAFETY: the values are those of `initial`; nothing of the guest
+                // lies by FS or GS, or executes SYSCALL outside sequences.
+                unsafe { write_msr(MSRS[index], *wanted) };
             }
         }
-    }
-}
-
-fn read_msr(index: u32) -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: reads a register that exists.
-    unsafe {
-        asm!("rdmsr", in("ecx") index, out("eax") low, out("edx") high,
-            options(nomem, nostack, preserves_flags));
-    }
-    u64::from(high) << 32 | u64::from(low)
-}
-
-fn write_msr(index: u32, value: u64) {
-    // SAFETY: as in `restore`.
-    unsafe {
-        asm!("wrmsr", in("ecx") index, in("eax") value as u32, in("edx") (value >> 32) as u32,
-            options(nostack, preserves_flags));
     }
 }

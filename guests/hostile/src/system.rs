@@ -1,9 +1,8 @@
 //! Registers of the system, which user code must not change.
-#![allow(unsafe_code)] // privileged instructions
-
-use core::arch::asm;
+#![allow(unsafe_code)] // WRMSR
 
 use guest_excursion::syscall_handler;
+use guest_runtime::instruction::{read_cr0, read_cr3, read_cr4, read_cr8, read_msr, write_msr};
 
 const EFER: u32 = 0xc000_0080;
 const STAR: u32 = 0xc000_0081;
@@ -34,41 +33,17 @@ impl System {
             (FMASK, MASKED),
             (KERNEL_GS_BASE, 0x1234_5678),
         ] {
-            write_msr(index, value);
+            // SAFETY: SYSCALL, once it is on, leads to a handler that nothing of
+            // Rust calls, and nothing of Rust executes SWAPGS.
+            unsafe { write_msr(index, value) };
         }
     }
 
     /// Reads the registers.
     pub fn read() -> Self {
-        let (cr0, cr3, cr4, cr8): (u64, u64, u64, u64);
-        // SAFETY: reads registers.
-        unsafe {
-            asm!("mov {}, cr0", "mov {}, cr3", "mov {}, cr4", "mov {}, cr8",
-                out(reg) cr0, out(reg) cr3, out(reg) cr4, out(reg) cr8,
-                options(nomem, nostack, preserves_flags));
-        }
         Self {
-            control: [cr0, cr3, cr4, cr8],
+            control: [read_cr0(), read_cr3(), read_cr4(), read_cr8()],
             msrs: [EFER, STAR, LSTAR, FMASK, KERNEL_GS_BASE].map(read_msr),
         }
-    }
-}
-
-fn read_msr(index: u32) -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: reads a register that exists.
-    unsafe {
-        asm!("rdmsr", in("ecx") index, out("eax") low, out("edx") high,
-            options(nomem, nostack, preserves_flags));
-    }
-    u64::from(high) << 32 | u64::from(low)
-}
-
-/// Writes an MSR that nothing of Rust depends on.
-pub fn write_msr(index: u32, value: u64) {
-    // SAFETY: as the caller says.
-    unsafe {
-        asm!("wrmsr", in("ecx") index, in("eax") value as u32, in("edx") (value >> 32) as u32,
-            options(nostack, preserves_flags));
     }
 }

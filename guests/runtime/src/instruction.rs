@@ -39,12 +39,35 @@ pub fn in_long(port: u16) -> u32 {
     value
 }
 
+/// Reads CR0.
+pub fn read_cr0() -> u64 {
+    let value;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, cr0", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
+}
+
+/// Writes CR0.
+///
+/// # Safety
+/// Paging and protected mode must stay on.
+pub unsafe fn write_cr0(value: u64) {
+    // SAFETY: the caller's promise. Not `nomem`: accesses must not move across.
+    unsafe { asm!("mov cr0, {}", in(reg) value, options(nostack, preserves_flags)) }
+}
+
 /// Reads CR2, the address of the last page fault.
 pub fn read_cr2() -> u64 {
     let value;
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, cr2", out(reg) value, options(nomem, nostack, preserves_flags)) }
     value
+}
+
+/// Writes CR2.
+pub fn write_cr2(value: u64) {
+    // SAFETY: the processor does not read it.
+    unsafe { asm!("mov cr2, {}", in(reg) value, options(nomem, nostack, preserves_flags)) }
 }
 
 /// Reads CR3.
@@ -62,6 +85,23 @@ pub fn read_cr3() -> u64 {
 pub unsafe fn write_cr3(value: u64) {
     // SAFETY: the caller's promise. Not `nomem`: accesses must not move across.
     unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) }
+}
+
+/// Reads CR4.
+pub fn read_cr4() -> u64 {
+    let value;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
+}
+
+/// Writes CR4.
+///
+/// # Safety
+/// PAE must stay on.
+pub unsafe fn write_cr4(value: u64) {
+    // SAFETY: the caller's promise. Not `nomem`: accesses must not move across.
+    unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack, preserves_flags)) }
 }
 
 /// `invlpg`: drops cached translations of one page.

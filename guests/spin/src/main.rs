@@ -11,6 +11,7 @@
 mod guest {
     use core::arch::asm;
 
+    use guest_runtime::instruction::ticks as now;
     use guest_runtime::{BootInfo, entry, println};
 
     /// Ticks from its start to the begin and the end of what counts.
@@ -45,11 +46,6 @@ mod guest {
             units += 1;
         }
         units
-    }
-
-    fn now() -> u64 {
-        // SAFETY: reads a register.
-        unsafe { core::arch::x86_64::_rdtsc() }
     }
 }
 

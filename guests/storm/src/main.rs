@@ -5,9 +5,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
-#[allow(unsafe_code)] // reads the clock
 mod guest {
-    use guest_runtime::instruction::invalidate_page;
+    use guest_runtime::instruction::{invalidate_page, ticks as now};
     use guest_runtime::{BootInfo, Memory, View, entry, println};
 
     /// Ticks from its start to the begin and the end of what counts beside the
@@ -54,11 +53,6 @@ mod guest {
             rounds += 1;
         }
         rounds
-    }
-
-    fn now() -> u64 {
-        // SAFETY: reads a register.
-        unsafe { core::arch::x86_64::_rdtsc() }
     }
 }
 

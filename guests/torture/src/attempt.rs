@@ -6,10 +6,10 @@
 //! ```
 #![allow(unsafe_code)] // accesses through arbitrary addresses, control registers
 
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use guest_runtime::instruction::read_cr2;
+use guest_runtime::instruction::{read_cr0, read_cr2, write_cr0};
 use guest_runtime::{Frame, set_handler};
 
 use crate::descriptors::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
@@ -231,12 +231,9 @@ fn with_present(code: u64) -> u64 {
 /// Sets or clears CR0.WP.
 pub fn set_write_protect(on: bool) {
     const WRITE_PROTECT: u64 = 1 << 16;
+    let cr0 = read_cr0();
+    let cr0 = if on { cr0 | WRITE_PROTECT } else { cr0 & !WRITE_PROTECT };
     // SAFETY: changes only what writes through read-only mappings do; Rust
     // makes none.
-    unsafe {
-        let cr0: u64;
-        asm!("mov {}, cr0", out(reg) cr0, options(nomem, nostack, preserves_flags));
-        let cr0 = if on { cr0 | WRITE_PROTECT } else { cr0 & !WRITE_PROTECT };
-        asm!("mov cr0, {}", in(reg) cr0, options(nostack, preserves_flags));
-    }
+    unsafe { write_cr0(cr0) };
 }
