@@ -12,11 +12,12 @@
 //! RDI is the address of the data page and changes by string instructions
 //! only; RSP stays in the upper half of that page.
 
+use guest_runtime::Random;
+
 use crate::layout::{
     ABSENT_DATA, CODE32, CONFORMING, KERNEL_CODE, KERNEL_DATA, LDT_SELECTOR, OUTSIDE, READ_ONLY,
     TASK, USER_CODE, USER_DATA,
 };
-use guest_excursion::Random;
 
 /// Most bytes of a sequence.
 pub const CAPACITY: usize = 1024;

@@ -42,13 +42,12 @@ mod system;
 
 #[cfg(target_os = "none")]
 mod guest {
-    use guest_runtime::{BootInfo, Digest, Memory, entry, pic, println};
+    use guest_runtime::{BootInfo, Digest, Memory, Random, entry, pic, println};
 
     use crate::descriptors;
     use crate::options::Options;
     use crate::pages::Pages;
     use crate::run::Runner;
-    use guest_excursion::Random;
 
     entry!(main);
 

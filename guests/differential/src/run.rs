@@ -1,14 +1,13 @@
 //! One sequence: started, resumed behind each trap, and taken into the digest.
 
-use guest_runtime::{Digest, println};
+use guest_excursion::{Context, SYSCALL, Trap, enter};
+use guest_runtime::{Digest, Random, println};
 
 use crate::descriptors;
 use crate::generate::{Sequence, edge, flags};
 use crate::layout::{CODE, DATA, KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 use crate::pages::Pages;
 use crate::system::System;
-use guest_excursion::Random;
-use guest_excursion::{Context, SYSCALL, Trap, enter};
 
 /// Traps after which a sequence is given up.
 const TRAPS: u32 = 48;

@@ -1,7 +1,7 @@
 //! Random code with random registers.
 
-use guest_excursion::{Context, Random};
-use guest_runtime::println;
+use guest_excursion::Context;
+use guest_runtime::{Random, println};
 
 use crate::ground::{CODE, DATA, DATA_PAGES, PAGE};
 use crate::options::Options;

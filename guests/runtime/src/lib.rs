@@ -1,5 +1,5 @@
 //! What pc64 guests share: entry points, boot information, UART, exceptions,
-//! interrupts and page tables.
+//! interrupts, page tables and random numbers.
 //!
 //! A guest built on this boots twice from the same ELF file: bare through its
 //! PVH note (`qemu-system-x86_64 -kernel`), and under Umbriel through the
@@ -15,6 +15,7 @@
 mod boot_info;
 mod digest;
 mod processors;
+mod random;
 
 #[cfg(target_os = "none")]
 mod entry;
@@ -46,3 +47,4 @@ pub use exception::{Frame, Handler, set_handler};
 #[cfg(target_os = "none")]
 pub use memory::{Memory, Page, Space, View};
 pub use processors::{PROCESSORS_MAX, Processors};
+pub use random::Random;

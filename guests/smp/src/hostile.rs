@@ -9,7 +9,7 @@ use guest_runtime::instruction::{
 };
 use guest_runtime::smp::Mailbox;
 use guest_runtime::x2apic::{FIRST, TSC_DEADLINE};
-use guest_runtime::{Frame, println, set_handler};
+use guest_runtime::{Frame, Random, println, set_handler};
 
 use crate::team::Team;
 
@@ -73,25 +73,19 @@ fn leave_out(frame: &mut Frame) -> bool {
 
 fn write_anything(number: usize) {
     disable_interrupts();
-    let mut state = 0x9e37_79b9_7f4a_7c15 + number as u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Random::new(number as u64);
     for _ in 0..WRITES {
-        let msr = match random() % 16 {
+        let msr = match random.below(16) {
             0 => APIC_BASE,
             1 => TSC_DEADLINE,
-            2..6 => FIRST + (random() % 0x100) as u32,
-            _ => FIRST + (random() % 0x40) as u32,
+            2..6 => FIRST + random.below(0x100) as u32,
+            _ => FIRST + random.below(0x40) as u32,
         };
-        let value = match random() % 4 {
-            0 => random(),
-            1 => random() % 0x400,
-            2 => 1 << (random() % 64),
-            _ => (random() % 8) << 16 | random() % 256 | (random() % 16) << 32,
+        let value = match random.below(4) {
+            0 => random.word(),
+            1 => random.below(0x400),
+            2 => 1 << random.below(64),
+            _ => random.below(16) << 32 | random.below(8) << 16 | random.below(256),
         };
         // SAFETY: these registers decide on interrupts alone, which are off.
         unsafe { write_msr(msr, value) };

@@ -4,7 +4,7 @@
 //! decide what it does as a table of any level, and few pages make tables,
 //! aliases and self-maps at once. Index 0 belongs to the guest itself.
 
-use crate::random::Random;
+use guest_runtime::Random;
 
 /// Indices in use at each level: 1 to this.
 pub const WIDTH: usize = 3;

@@ -168,8 +168,9 @@ impl Caches {
 
 #[cfg(test)]
 mod tests {
+    use guest_runtime::Random;
+
     use super::*;
-    use crate::random::Random;
     use crate::walk::{Access, Kind, Tables};
 
     /// One page at 4096 whose words are all the same.

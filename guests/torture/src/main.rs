@@ -31,8 +31,6 @@ mod caches;
 #[cfg(any(target_os = "none", test))]
 mod options;
 #[cfg(any(target_os = "none", test))]
-mod random;
-#[cfg(any(target_os = "none", test))]
 mod walk;
 
 #[cfg(target_os = "none")]

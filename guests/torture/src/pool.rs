@@ -8,9 +8,8 @@
 
 use core::cell::UnsafeCell;
 
-use guest_runtime::Page;
+use guest_runtime::{Page, Random};
 
-use crate::random::Random;
 use crate::walk::{Tables, bits};
 
 const PAGE: u64 = 4096;

@@ -1,13 +1,12 @@
 //! The random program: its state and its operations.
 
 use guest_runtime::instruction::{invalidate_page, write_cr3};
-use guest_runtime::{Digest, Page, println};
+use guest_runtime::{Digest, Page, Random, println};
 
 use crate::address::{VirtualPage, WIDTH};
 use crate::attempt;
 use crate::caches::Caches;
 use crate::pool::{self, Pool};
-use crate::random::Random;
 use crate::walk::{Access, Kind, Walk, bits};
 use crate::wrong::Wrong;
 

@@ -234,8 +234,9 @@ fn allowed(access: Access, rights: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use guest_runtime::Random;
+
     use super::*;
-    use crate::random::Random;
 
     /// Page 1 is the only one, a table that maps itself.
     struct OnePage([u64; 512]);

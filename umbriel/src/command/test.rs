@@ -16,15 +16,19 @@ use crate::suite::{Case, bench, cargo, fuzz, kernel, runner};
 use crate::tools::{self, Need};
 
 /// What also runs bare, but is no part of every system.
-const OTHER_BARE_PACKAGES: [&str; 11] = [
+const OTHER_BARE_PACKAGES: [&str; 15] = [
     "bench",
+    "clock",
     "differential",
+    "echo",
     "guest-excursion",
+    "guest-runtime",
     "hello",
     "hostile",
     "kernel-model",
     "kernel-probe",
     "sensitive",
+    "smp",
     "spin",
     "storm",
     "torture",
