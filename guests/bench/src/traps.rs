@@ -12,10 +12,11 @@
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use guest_runtime::descriptors::Gate;
+use guest_runtime::descriptors::selector::{USER_CODE, USER_DATA};
 use guest_runtime::instruction::read_cr2;
 use guest_runtime::{exit, println};
 
-use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::window::Window;
 
 const EXCEPTIONS: usize = 32;
@@ -202,13 +203,13 @@ unsafe extern "C" {
     static bench_nothing: u8;
 }
 
-/// Address of the handler of `vector` and the privilege that may call it.
-pub fn handler(vector: usize) -> Option<(u64, u64)> {
+/// The gate of `vector`.
+pub fn gate(vector: usize) -> Gate {
     match vector {
-        0..EXCEPTIONS => Some((&raw const bench_stubs as u64 + STUB_BYTES * vector as u64, 0)),
-        LEAVE_USER => Some((&raw const bench_leave_user as u64, 3)),
-        NOTHING => Some((&raw const bench_nothing as u64, 0)),
-        _ => None,
+        0..EXCEPTIONS => Gate::new(&raw const bench_stubs as u64 + STUB_BYTES * vector as u64),
+        LEAVE_USER => Gate::new(&raw const bench_leave_user as u64).for_users(),
+        NOTHING => Gate::new(&raw const bench_nothing as u64),
+        _ => Gate::ABSENT,
     }
 }
 

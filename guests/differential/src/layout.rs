@@ -1,15 +1,9 @@
 //! Selectors and addresses.
 
-/// Kernel code, as in the boot GDT.
-pub const KERNEL_CODE: u16 = 0x08;
-/// Kernel data, as in the boot GDT.
-pub const KERNEL_DATA: u16 = 0x10;
-/// User data.
-pub const USER_DATA: u16 = 0x1b;
-/// User code.
-pub const USER_CODE: u16 = 0x23;
-/// The TSS.
-pub const TASK: u16 = 0x28;
+pub use guest_runtime::descriptors::selector::{
+    KERNEL_CODE, KERNEL_DATA, TASK, USER_CODE, USER_DATA,
+};
+
 /// Conforming kernel code.
 pub const CONFORMING: u16 = 0x48;
 /// Read-only user data.

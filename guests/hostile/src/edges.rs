@@ -1,9 +1,10 @@
 //! RIP and RSP where canonical addresses end, and where mappings do.
 
+use guest_runtime::descriptors::selector::{KERNEL_CODE, KERNEL_DATA};
+
 use crate::entries::ENTRIES;
 use crate::ground::{EDGE, PAGE};
 use crate::options::Options;
-use crate::tables::{KERNEL_CODE, KERNEL_DATA};
 use crate::trial::{Trials, user};
 
 const RAX: usize = 0;

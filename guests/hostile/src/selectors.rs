@@ -2,10 +2,10 @@
 
 use guest_excursion::Context;
 use guest_runtime::View;
+use guest_runtime::descriptors::selector::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 
 use crate::ground::{CODE, DATA, PAGE};
 use crate::options::Options;
-use crate::tables::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 use crate::trial::{FIXED, IF, Trials, user};
 
 /// The first selector behind the tables of the guest and of seL4.

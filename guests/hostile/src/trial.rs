@@ -1,10 +1,10 @@
 //! Trials: user code runs until it traps for good.
 
 use guest_excursion::{Context, SYSCALL, Trap, enter};
+use guest_runtime::descriptors::selector::{USER_CODE, USER_DATA};
 use guest_runtime::pic;
 
 use crate::ground::{CODE, DATA, Ground, PAGE};
-use crate::tables::{USER_CODE, USER_DATA};
 
 /// RFLAGS: TF and IF.
 pub const TF: u64 = 1 << 8;

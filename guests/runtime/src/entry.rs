@@ -13,6 +13,7 @@
 
 use core::arch::global_asm;
 
+use crate::descriptors::segment;
 use crate::{BootInfo, exit, uart};
 
 /// How the guest was entered; the assembly passes the number.
@@ -97,8 +98,8 @@ guest_start64:
     .global guest_gdtr
 boot_gdt:
     .quad 0
-    .quad 0x00af9b000000ffff    # 64-bit code, DPL 0, accessed
-    .quad 0x00cf93000000ffff    # data, DPL 0, accessed
+    .quad {kernel_code}
+    .quad {kernel_data}
 guest_gdtr:
     .word 23
     .quad boot_gdt
@@ -112,6 +113,8 @@ boot_level2: .skip 4 * 4096
 boot_stack_top:
 "#,
     start = sym start,
+    kernel_code = const segment::KERNEL_CODE,
+    kernel_data = const segment::KERNEL_DATA,
 );
 
 unsafe extern "Rust" {

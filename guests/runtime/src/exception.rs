@@ -6,17 +6,16 @@
 //! by `iretq`, whose kernel selector traps under Umbriel.
 #![allow(unsafe_code)] // assembly stubs, the IDT and the handler pointer
 
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::mem;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::descriptors::Gate;
+use crate::instruction::{load_idt, read_cr2};
 use crate::{exit, println};
 
 const VECTORS: usize = 48;
-const CODE_SELECTOR: u16 = 8;
-/// Present, DPL 0, 64-bit interrupt gate (SDM vol. 3A, §6.14.1).
-const INTERRUPT_GATE: u16 = 0x8e00;
 /// Status of a guest that took an exception nobody handled.
 const UNHANDLED: u8 = 102;
 
@@ -132,28 +131,6 @@ unsafe extern "C" {
     static exception_stubs: u8;
 }
 
-#[derive(Clone, Copy)]
-#[repr(C, align(16))]
-struct Gate {
-    offset_low: u16,
-    selector: u16,
-    attributes: u16,
-    offset_middle: u16,
-    offset_high: u32,
-    reserved: u32,
-}
-
-impl Gate {
-    const ABSENT: Self = Self {
-        offset_low: 0,
-        selector: 0,
-        attributes: 0,
-        offset_middle: 0,
-        offset_high: 0,
-        reserved: 0,
-    };
-}
-
 struct Idt(UnsafeCell<[Gate; VECTORS]>);
 
 // SAFETY: written once, by `init`, before anything else runs.
@@ -161,26 +138,10 @@ unsafe impl Sync for Idt {}
 
 static IDT: Idt = Idt(UnsafeCell::new([Gate::ABSENT; VECTORS]));
 
-#[repr(C, packed)]
-struct TableRegister {
-    limit: u16,
-    base: u64,
-}
-
 /// Fills and loads the IDT. Called once, from the entry code.
 pub(crate) fn init() {
     let stubs = &raw const exception_stubs as u64;
-    let gates = core::array::from_fn(|vector| {
-        let offset = stubs + 16 * vector as u64;
-        Gate {
-            offset_low: offset as u16,
-            selector: CODE_SELECTOR,
-            attributes: INTERRUPT_GATE,
-            offset_middle: (offset >> 16) as u16,
-            offset_high: (offset >> 32) as u32,
-            reserved: 0,
-        }
-    });
+    let gates = core::array::from_fn(|vector| Gate::new(stubs + 16 * vector as u64));
     // SAFETY: the only writer, before interrupts or exceptions are expected.
     unsafe { IDT.0.get().write(gates) };
     load();
@@ -188,14 +149,8 @@ pub(crate) fn init() {
 
 /// Loads the IDT, on the first and on every other processor.
 pub(crate) fn load() {
-    let register = TableRegister {
-        limit: (size_of::<[Gate; VECTORS]>() - 1) as u16,
-        base: IDT.0.get() as u64,
-    };
     // SAFETY: the table lives for ever and its gates point at the stubs above.
-    unsafe {
-        asm!("lidt [{}]", in(reg) &raw const register, options(readonly, nostack, preserves_flags));
-    }
+    unsafe { load_idt(IDT.0.get()) };
 }
 
 extern "C" fn dispatch(frame: &mut Frame) {
@@ -211,7 +166,7 @@ extern "C" fn dispatch(frame: &mut Frame) {
             frame.vector,
             frame.rip,
             frame.error_code,
-            crate::instruction::read_cr2()
+            read_cr2()
         );
         exit::exit(UNHANDLED);
     }

@@ -3,6 +3,8 @@
 
 use core::arch::asm;
 
+use crate::descriptors::TableRegister;
+
 /// `out dx, al`.
 pub fn out_byte(port: u16, value: u8) {
     // SAFETY: devices of this platform do not touch the guest's memory.
@@ -109,6 +111,36 @@ pub fn invalidate_page(address: u64) {
     // SAFETY: dropping a cached translation is always sound. Not `nomem`:
     // accesses through the page must not move across.
     unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) }
+}
+
+/// `lgdt` of the whole of `table`.
+///
+/// # Safety
+/// The table must stay for ever, and have what the selectors in use stand for.
+pub unsafe fn load_gdt<T>(table: *const T) {
+    let register = TableRegister::of(table);
+    // SAFETY: the caller's promise.
+    unsafe { asm!("lgdt [{}]", in(reg) &raw const register, options(nostack, preserves_flags)) }
+}
+
+/// `lidt` of the whole of `table`.
+///
+/// # Safety
+/// The table must stay for ever, and its gates lead to handlers.
+pub unsafe fn load_idt<T>(table: *const T) {
+    let register = TableRegister::of(table);
+    // SAFETY: the caller's promise.
+    unsafe { asm!("lidt [{}]", in(reg) &raw const register, options(nostack, preserves_flags)) }
+}
+
+/// `ltr`.
+///
+/// # Safety
+/// The GDT's entries at `selector` must be those of an available task state that
+/// stays for ever, with stacks that nothing else uses.
+pub unsafe fn load_task_register(selector: u16) {
+    // SAFETY: the caller's promise. The processor marks the TSS as busy.
+    unsafe { asm!("ltr {:x}", in(reg) selector, options(nostack, preserves_flags)) }
 }
 
 /// Ticks of the time-stamp counter.

@@ -13,6 +13,7 @@
 #![cfg_attr(not(test), no_std)]
 
 mod boot_info;
+pub mod descriptors;
 mod digest;
 mod processors;
 mod random;

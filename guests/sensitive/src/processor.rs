@@ -5,15 +5,9 @@ use core::arch::asm;
 use core::arch::x86_64::__cpuid_count as cpuid;
 
 use guest_runtime::Digest;
+use guest_runtime::descriptors::TableRegister;
 
 use crate::guest::show as print;
-
-#[derive(Default)]
-#[repr(C, packed)]
-struct TableRegister {
-    limit: u16,
-    base: u64,
-}
 
 /// CPUID leaf 1, EDX, without SEP and APIC.
 const FEATURES: u32 = !(1 << 11 | 1 << 9);

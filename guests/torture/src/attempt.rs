@@ -9,10 +9,10 @@
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use guest_runtime::descriptors::selector::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 use guest_runtime::instruction::{read_cr0, read_cr2, write_cr0};
 use guest_runtime::{Frame, set_handler};
 
-use crate::descriptors::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 use crate::pool;
 use crate::walk::{Access, Kind};
 
@@ -210,8 +210,8 @@ fn handle(frame: &mut Frame) -> bool {
     }
     if user {
         frame.rip = &raw const torture_leave_user as u64;
-        frame.cs = KERNEL_CODE;
-        frame.ss = KERNEL_DATA;
+        frame.cs = KERNEL_CODE.into();
+        frame.ss = KERNEL_DATA.into();
         frame.rflags = PLAIN_FLAGS;
     } else {
         // The access's return address is on top of the stack.
