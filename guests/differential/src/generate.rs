@@ -592,6 +592,27 @@ mod tests {
         assert!(with.iter().all(|&count| count > 800), "{with:?}");
     }
 
+    /// What looks like an instruction inside another one is none.
+    #[test]
+    fn instructions_are_known_by_place_and_bytes() {
+        let mut sequence = Sequence::generate(&mut Random::of(1, 1), 0, 0x1000);
+        let start = sequence.here();
+        let int_0x80: &[u8] = &[0xcd, 0x80];
+        let syscall: &[u8] = &[0x0f, 0x05];
+        let rep_insd: &[u8] = &[0xf3, 0x6d];
+        let pushes: [&[u8]; 2] = [&[0x68, 0xcd, 0x80, 0x0f, 0x05], &[0x68, 0xf3, 0x6d, 0, 0]];
+        for code in [int_0x80, syscall, rep_insd].into_iter().chain(pushes) {
+            sequence.instruction(code);
+        }
+        let places = |is: &dyn Fn(u64) -> bool| -> Vec<u64> {
+            (0..sequence.here() - start).filter(|offset| is(start + offset)).collect()
+        };
+        assert_eq!(places(&|rip| sequence.interrupts(rip, 0x80)), [2]); // behind it
+        assert_eq!(places(&|rip| sequence.interrupts(rip, 0x81)), []);
+        assert_eq!(places(&|rip| sequence.calls(rip)), [2]);
+        assert_eq!(places(&|rip| sequence.repeats(rip)), [4]);
+    }
+
     /// Frames are made so that they come back to the sequence.
     #[test]
     fn returns_lead_to_the_next_instruction() {

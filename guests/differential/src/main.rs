@@ -22,7 +22,6 @@
 //! that sequence on: code, each trap, what it left). No sequence depends on those
 //! before it, so one that differs is found with `every=1` and printed alone.
 #![cfg_attr(target_os = "none", no_std, no_main)]
-#![cfg_attr(test, allow(dead_code))] // host tests see the pure half
 
 #[cfg(any(target_os = "none", test))]
 mod generate;

@@ -21,7 +21,6 @@
 //! Left out is the byte `cf`, IRETD without REX.W: the translator of QEMU 7.2 does not
 //! survive it with VM set (docs/caveats.md). IRETQ has REX.W.
 #![cfg_attr(target_os = "none", no_std, no_main)]
-#![cfg_attr(test, allow(dead_code))] // host tests see the pure half
 
 #[cfg(any(target_os = "none", test))]
 mod options;

@@ -18,7 +18,6 @@
 //! The command line takes `seed=`, `operations=`, `every=` (between digests)
 //! and `trace=` (prints each operation from that number on).
 #![cfg_attr(target_os = "none", no_std, no_main)]
-#![cfg_attr(test, allow(dead_code))] // host tests see the pure half, without the program that uses it
 #![allow(
     clippy::result_large_err,
     reason = "what was seen travels by value: there is no allocator"

@@ -255,21 +255,50 @@ mod tests {
 
     const READ: Access = Access { kind: Kind::Read, user: false, write_protect: true };
 
-    fn end(entry: u64, access: Access) -> End {
+    fn walk(entry: u64, access: Access) -> Walk {
         let page = VirtualPage::random(&mut Random::new(1));
-        Walk::new(&OnePage([entry; 512]), 4096, page, access).end
+        Walk::new(&OnePage([entry; 512]), 4096, page, access)
+    }
+
+    fn end(entry: u64, access: Access) -> End {
+        walk(entry, access).end
     }
 
     #[test]
     fn a_table_that_maps_itself() {
         let entry = 4096 | bits::PRESENT | bits::WRITABLE;
         assert_eq!(end(entry, READ), End::Page(4096));
-        let page = VirtualPage::random(&mut Random::new(1));
-        let walk = Walk::new(&OnePage([entry; 512]), 4096, page, READ);
+        let walk = walk(entry, READ);
         assert_eq!((walk.steps().len(), walk.passed().len()), (4, 3));
         let leaf = walk.steps()[3].address;
         assert_eq!(walk.sets(leaf, Kind::Write), bits::ACCESSED | bits::DIRTY);
         assert_eq!(walk.sets(0, Kind::Write), 0);
+    }
+
+    #[test]
+    fn accesses_leave_accessed_and_dirty() {
+        let entry = 4096 | bits::PRESENT | bits::WRITABLE;
+        let walk = walk(entry, READ);
+        let values = |walk: Walk| walk.steps.map(|step| step.value);
+        let read = entry | bits::ACCESSED;
+        assert_eq!(values(walk.afterwards(Kind::Read)), [read; 4]);
+        // The page is its own table: an entry above may be the same word as the leaf.
+        let [.., leaf] = values(walk.afterwards(Kind::Write));
+        assert_eq!(leaf, read | bits::DIRTY);
+    }
+
+    #[test]
+    fn faults_are_for_a_missing_page_for_rights_or_for_reserved_bits() {
+        let fetch = Access { kind: Kind::Execute, user: true, ..READ };
+        let kind = |entry| {
+            let walk = walk(entry, fetch);
+            (walk.is_protection(), walk.is_reserved())
+        };
+        let page = 4096 | bits::PRESENT;
+        assert_eq!(kind(0), (false, false));
+        assert_eq!(kind(page), (true, false));
+        assert_eq!(kind(page | bits::USER | bits::NO_EXECUTE), (false, true));
+        assert_eq!(kind(page | bits::USER), (false, false));
     }
 
     #[test]
