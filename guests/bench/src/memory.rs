@@ -1,8 +1,8 @@
 //! The guest's RAM, and page tables that map all of it with 4 KiB pages.
-#![allow(unsafe_code)] // the image's end, and CR3
+#![allow(unsafe_code)] // CR3
 
 use guest_runtime::instruction::write_cr3;
-use guest_runtime::{BootInfo, Page, RegionKind};
+use guest_runtime::{BootInfo, Page, unused_ram};
 
 /// Bytes in a page.
 pub const PAGE: u64 = 4096;
@@ -29,11 +29,6 @@ pub mod bits {
     pub const DIRTY: u64 = 1 << 6;
     /// Frame number.
     pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-}
-
-unsafe extern "C" {
-    /// Set by the linker script: the first page behind the image.
-    static guest_image_end: u8;
 }
 
 /// Physically contiguous pages.
@@ -67,14 +62,15 @@ pub struct Memory {
 impl Memory {
     /// Takes the RAM behind the image, builds tables and loads them.
     pub fn take(boot: &BootInfo) -> Self {
-        let next = &raw const guest_image_end as u64;
-        let home = boot.regions().iter().find(|region| {
-            let end = region.start.saturating_add(region.length);
-            region.kind == RegionKind::Usable && (region.start..end).contains(&next)
-        });
-        let end = home.map_or(next, |region| (region.start + region.length).min(RAM));
+        let unused = unused_ram(boot);
         let none = Page::at(0);
-        let mut memory = Self { next, end, root: none, ram: none, windows: none };
+        let mut memory = Self {
+            next: unused.start,
+            end: unused.end.min(RAM),
+            root: none,
+            ram: none,
+            windows: none,
+        };
         memory.ram = memory.page();
         for table in 0..RAM / TABLE_SPAN {
             let entries = memory.page();

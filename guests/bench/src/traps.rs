@@ -197,6 +197,8 @@ bench_kernel_stack: .skip 8
     user_code = const USER_CODE,
 );
 
+// SAFETY: labels of the assembly above. Only their addresses are taken, so that their
+// types do not matter.
 unsafe extern "C" {
     static bench_stubs: u8;
     static bench_leave_user: u8;

@@ -139,6 +139,11 @@ excursion_syscall_stack:
 "#
 );
 
+// SAFETY: labels of the assembly above. Of the statics only addresses are taken, so
+// that their types do not matter. The function follows the C convention: it reads the
+// 20 words of a `Context` at RDI, saves RBX, RBP and R12 to R15 on its stack, and is
+// returned from by `excursion_trap`, which takes them back and gives in RAX where on
+// a stack of traps the registers are.
 unsafe extern "C" {
     static excursion_stubs: u8;
     static excursion_syscall: u8;

@@ -117,6 +117,8 @@ boot_stack_top:
     kernel_data = const segment::KERNEL_DATA,
 );
 
+// SAFETY: `entry!` defines it with this signature, in safe Rust, under this name;
+// without that, or with two, the guest does not link.
 unsafe extern "Rust" {
     /// Defined by [`entry!`].
     safe fn guest_main(boot: &BootInfo) -> u8;

@@ -126,6 +126,8 @@ exception_common:
     dispatch = sym dispatch,
 );
 
+// SAFETY: a label of the assembly above. Only its address is taken, so that its
+// type does not matter.
 unsafe extern "C" {
     /// Code of the first stub; each stub has 16 bytes.
     static exception_stubs: u8;

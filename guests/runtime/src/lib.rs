@@ -46,6 +46,6 @@ pub use digest::Digest;
 #[cfg(target_os = "none")]
 pub use exception::{Frame, Handler, set_handler};
 #[cfg(target_os = "none")]
-pub use memory::{Memory, Page, Space, View};
+pub use memory::{Memory, Page, Space, View, unused_ram};
 pub use processors::{PROCESSORS_MAX, Processors};
 pub use random::Random;

@@ -5,6 +5,8 @@
 //! tables map the first 4 GiB one to one, so a physical address is a pointer.
 #![allow(unsafe_code)] // page tables, and RAM that only this module hands out
 
+use core::ops::Range;
+
 use crate::instruction::{invalidate_page, write_cr3};
 use crate::{BootInfo, RegionKind};
 
@@ -17,9 +19,22 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const ENTRIES: u64 = 512;
 const LARGE_PAGE: u64 = 0x20_0000;
 
+// SAFETY: a symbol without storage. Only its address is taken, so that its type
+// does not matter.
 unsafe extern "C" {
     /// Set by the linker script: the first page behind the image.
     static guest_image_end: u8;
+}
+
+/// The RAM from the image's end to the end of the region that holds it; none if no
+/// region does.
+pub fn unused_ram(boot: &BootInfo) -> Range<u64> {
+    let start = &raw const guest_image_end as u64;
+    let usable = boot.regions().iter().filter(|region| region.kind == RegionKind::Usable);
+    let home = usable
+        .map(|region| region.start..region.start.saturating_add(region.length))
+        .find(|region| region.contains(&start));
+    start..home.map_or(start, |region| region.end)
 }
 
 /// A physical page that the guest owns.
@@ -115,13 +130,8 @@ impl Memory {
     /// Takes the RAM behind the image, builds tables that map the first 4 GiB
     /// one to one with 2 MiB pages, and loads them. At most one may be made.
     pub fn take(boot: &BootInfo) -> Self {
-        let image_end = &raw const guest_image_end as u64;
-        let home = boot.regions().iter().find(|region| {
-            let end = region.start.saturating_add(region.length);
-            region.kind == RegionKind::Usable && (region.start..end).contains(&image_end)
-        });
-        let end = home.map_or(image_end, |region| region.start + region.length);
-        let mut memory = Self { next: image_end, end, space: Space(Page(0)) };
+        let Range { start, end } = unused_ram(boot);
+        let mut memory = Self { next: start, end, space: Space(Page(0)) };
         memory.space = Space(memory.page());
         for large in 0..4 * ENTRIES {
             let address = large * LARGE_PAGE;

@@ -64,6 +64,8 @@ guest_secondary:
     arrive = sym arrive,
 );
 
+// SAFETY: a label of the assembly above. Only its address is taken, so that its
+// type does not matter.
 unsafe extern "C" {
     /// Where a started processor begins.
     static guest_secondary: u8;

@@ -48,6 +48,10 @@ try_failed:
 "#
 );
 
+// SAFETY: labels of the assembly above. The functions follow the C convention: they
+// take RDI and RSI, give RAX, and change no other register; where they fault, `fault`
+// goes on at `try_failed`, which returns for them. Of the statics only addresses are
+// taken, so that their types do not matter.
 unsafe extern "C" {
     /// Writes; 0 if that faults.
     fn try_write(address: u64, value: u64) -> u64;

@@ -83,6 +83,11 @@ torture_kernel_stack: .skip 8
     flags = const PLAIN_FLAGS,
 );
 
+// SAFETY: labels of the assembly above. The functions follow the C convention: they
+// take RDI, RSI and RDX, give RAX, and change no other register that they do not put
+// back; where they end in a trap, `handle` goes on at the `ret` of `torture_return` or
+// `torture_leave_user`. Of the statics only addresses are taken, so that their types
+// do not matter.
 unsafe extern "C" {
     fn torture_read(address: u64) -> u64;
     fn torture_write(address: u64, value: u64);

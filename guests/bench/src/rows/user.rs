@@ -11,8 +11,8 @@ use crate::window::Window;
 
 const CALLS: u64 = 2000;
 const PAGES: u64 = 1024;
-/// Words of user code that are copied; more than there are.
-const CODE_WORDS: u64 = 8;
+/// User code, and what follows it: so much is copied.
+type Code = [u64; 8];
 
 global_asm!(
     r#"
@@ -34,16 +34,18 @@ bench_user_touch:
 "#
 );
 
+// SAFETY: labels of the assembly above, both at a multiple of 8 and with at least
+// 64 bytes behind them: any words are a `Code`, and nobody writes to the section.
 unsafe extern "C" {
-    static bench_user_store: u64;
-    static bench_user_touch: u64;
+    safe static bench_user_store: Code;
+    safe static bench_user_touch: Code;
 }
 
 /// Thirty-two instructions: `iretq` to user mode, one store there, `int 0x80`
 /// back.
 pub fn syscall(bench: &mut Bench) -> Measured {
     let data = bench.window(1, WRITTEN | bits::USER);
-    let code = user_code(bench, &raw const bench_user_store);
+    let code = user_code(bench, &bench_user_store);
     let word = bench.data.page(0).address();
     let (instructions, wrong) = tsc::instructions_of(|| {
         let wrong: u64;
@@ -81,7 +83,7 @@ pub fn syscall(bench: &mut Bench) -> Measured {
 pub fn fault(bench: &mut Bench) -> Measured {
     const USER_WRITE: u64 = 6;
     let data = bench.window(PAGES, bits::USER);
-    let code = user_code(bench, &raw const bench_user_touch);
+    let code = user_code(bench, &bench_user_touch);
     bench.fill_data(0);
     traps::repair_faults_of(data, USER_WRITE, 0);
     let end = data.address() + PAGES * PAGE;
@@ -104,11 +106,10 @@ pub fn fault(bench: &mut Bench) -> Measured {
 }
 
 /// A window of one page that user code may run, with a copy of `code`.
-fn user_code(bench: &mut Bench, code: *const u64) -> Window {
+fn user_code(bench: &mut Bench, code: &Code) -> Window {
     let page = bench.memory.page();
-    for index in 0..CODE_WORDS {
-        // SAFETY: the code and what follows it are longer than what is read.
-        page.write(index, unsafe { code.add(index as usize).read() });
+    for (index, word) in (0..).zip(code) {
+        page.write(index, *word);
     }
     let windows = bench.memory.windows;
     let window = Window::new(&mut bench.memory, windows, bench.slot, 1);
