@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // CR3
 
 use guest_runtime::instruction::write_cr3;
-use guest_runtime::{BootInfo, Page, unused_ram};
+use guest_runtime::{BootInfo, Page, bits, unused_ram};
 
 /// Bytes in a page.
 pub const PAGE: u64 = 4096;
@@ -14,22 +14,6 @@ const RAM: u64 = 32 << 20;
 const TABLE_SPAN: u64 = PAGE * ENTRIES;
 /// Entry of the level-3 table for everything that is not RAM: 1 GiB on.
 pub const WINDOWS: u64 = 1;
-
-/// Bits of an entry.
-pub mod bits {
-    /// P.
-    pub const PRESENT: u64 = 1;
-    /// R/W.
-    pub const WRITABLE: u64 = 1 << 1;
-    /// U/S.
-    pub const USER: u64 = 1 << 2;
-    /// A.
-    pub const ACCESSED: u64 = 1 << 5;
-    /// D.
-    pub const DIRTY: u64 = 1 << 6;
-    /// Frame number.
-    pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-}
 
 /// Physically contiguous pages.
 #[derive(Clone, Copy, Debug)]

@@ -3,9 +3,9 @@
 
 use core::arch::asm;
 
-use guest_runtime::Page;
+use guest_runtime::{Page, bits};
 
-use crate::memory::{ENTRIES, Frames, Memory, PAGE, WINDOWS, bits, to};
+use crate::memory::{ENTRIES, Frames, Memory, PAGE, WINDOWS, to};
 
 /// Virtual addresses of the windows; the first 1 GiB is for RAM.
 const START: u64 = WINDOWS << 30;

@@ -1,16 +1,11 @@
 //! The pages of sequences, and their entries.
 
-use guest_runtime::instruction::{invalidate_page, read_cr3};
+use guest_runtime::bits::{ACCESSED, DIRTY, PRESENT, USER, WRITABLE};
+use guest_runtime::instruction::invalidate_page;
 use guest_runtime::{Memory, Page};
 
 use crate::layout::{CODE, DATA};
 
-const PRESENT: u64 = 1;
-const WRITABLE: u64 = 2;
-const USER: u64 = 4;
-const ACCESSED: u64 = 1 << 5;
-const DIRTY: u64 = 1 << 6;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const WORDS: u64 = 512;
 /// Words of the other pages that sequences reach.
 const OTHER_WORDS: u64 = 64;
@@ -34,13 +29,7 @@ impl Pages {
             others: [memory.page(), memory.page()],
         };
         // The upper entries of these addresses belong to them alone.
-        let mut table = Page::at(read_cr3() & ADDRESS);
-        for level in (2..=4).rev() {
-            let index = CODE >> (12 + 9 * (level - 1)) & (WORDS - 1);
-            let entry = table.read(index) | USER;
-            table.write(index, entry);
-            table = Page::at(entry & ADDRESS);
-        }
+        memory.open_to_users(CODE);
         pages
     }
 

@@ -1,15 +1,12 @@
 //! What page tables must do on any x86-64, tried one by one.
 
+use guest_runtime::bits::{ACCESSED, DIRTY, PRESENT, WRITABLE};
 use guest_runtime::{Digest, Memory, Page, View, println};
 
 use crate::faults::expect;
 
 /// Addresses nothing else uses; each case has a page of its own.
 const BASE: u64 = 0x4000_0000_0000;
-const PRESENT: u64 = 1;
-const WRITABLE: u64 = 2;
-const ACCESSED: u64 = 0x20;
-const DIRTY: u64 = 0x40;
 
 /// Prints a case with its numbers, digests them, and says whether they are
 /// the ones that the architecture gives.

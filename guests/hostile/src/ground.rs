@@ -1,6 +1,6 @@
 //! The pages of user code.
 
-use guest_runtime::instruction::{invalidate_page, read_cr3};
+use guest_runtime::bits::{PRESENT, USER, WRITABLE};
 use guest_runtime::{Memory, Page};
 
 /// The page of code. The page before it is not there.
@@ -12,9 +12,6 @@ pub const DATA_PAGES: u64 = 4;
 pub const EDGE: u64 = 0x7fff_ffff_e000;
 /// Bytes in a page.
 pub const PAGE: u64 = 4096;
-
-const PRESENT_WRITABLE_USER: u64 = 7;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// The pages, as the kernel writes to them.
 pub struct Ground {
@@ -70,14 +67,6 @@ fn write(page: Page, first: u64, bytes: &[u8]) {
 }
 
 fn map(memory: &mut Memory, address: u64, page: Page) {
-    let (table, index) = memory.leaf(address);
-    table.write(index, page.address() | PRESENT_WRITABLE_USER);
-    let mut table = Page::at(read_cr3() & ADDRESS);
-    for level in (2..=4).rev() {
-        let index = address >> (12 + 9 * (level - 1)) & 511;
-        let entry = table.read(index) | PRESENT_WRITABLE_USER;
-        table.write(index, entry);
-        table = Page::at(entry & ADDRESS);
-    }
-    invalidate_page(address);
+    memory.open_to_users(address);
+    memory.set_entry(address, page.address() | PRESENT | WRITABLE | USER);
 }

@@ -12,6 +12,7 @@
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod bits;
 mod boot_info;
 pub mod descriptors;
 mod digest;

@@ -7,15 +7,12 @@
 
 use core::ops::Range;
 
+use crate::bits::{ADDRESS, LARGE, PRESENT, USER, WRITABLE};
 use crate::instruction::{invalidate_page, write_cr3};
 use crate::{BootInfo, RegionKind};
 
 /// Bytes in a page.
 pub const PAGE_SIZE: u64 = 4096;
-const PRESENT: u64 = 1;
-const WRITABLE: u64 = 2;
-const LARGE: u64 = 0x80;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const ENTRIES: u64 = 512;
 const LARGE_PAGE: u64 = 0x20_0000;
 
@@ -182,6 +179,19 @@ impl Memory {
         let table = self.table(address, 2);
         table.write(address / LARGE_PAGE % ENTRIES, physical | LARGE | WRITABLE | PRESENT);
         invalidate_page(address);
+    }
+
+    /// Lets user code pass the entries that lead to the level-1 table of `address`,
+    /// made if need be: its own entries decide alone.
+    pub fn open_to_users(&mut self, address: u64) {
+        self.table(address, 1);
+        let mut table = self.space.0;
+        for level in (2..=4).rev() {
+            let index = address >> (12 + 9 * (level - 1)) & (ENTRIES - 1);
+            let entry = table.read(index) | USER;
+            table.write(index, entry);
+            table = Page(entry & ADDRESS);
+        }
     }
 
     /// The space in use.

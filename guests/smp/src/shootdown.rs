@@ -5,6 +5,7 @@
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use guest_runtime::bits::{PRESENT, WRITABLE};
 use guest_runtime::instruction::{invalidate_page, read_cr2, read_cr3, write_cr3};
 use guest_runtime::smp::number;
 use guest_runtime::x2apic::{self, To};
@@ -15,8 +16,6 @@ use crate::team::{Team, WAKE, sleep_until};
 const SHOOT: u8 = 0x25;
 const PAGE: u64 = 1 << 40;
 const ROUNDS: u64 = 200;
-const PRESENT: u64 = 1;
-const WRITABLE: u64 = 2;
 
 /// The round, and whether it maps the page writable, read-only or not.
 static ROUND: AtomicU64 = AtomicU64::new(0);

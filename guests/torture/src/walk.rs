@@ -5,20 +5,8 @@ use crate::address::VirtualPage;
 
 /// Bits of an entry.
 pub mod bits {
-    /// P.
-    pub const PRESENT: u64 = 1;
-    /// R/W.
-    pub const WRITABLE: u64 = 1 << 1;
-    /// U/S.
-    pub const USER: u64 = 1 << 2;
-    /// A.
-    pub const ACCESSED: u64 = 1 << 5;
-    /// D.
-    pub const DIRTY: u64 = 1 << 6;
-    /// PS in upper tables; PAT at level 1.
-    pub const LARGE: u64 = 1 << 7;
-    /// Frame number, as wide as the architecture has it.
-    pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+    pub use guest_runtime::bits::*;
+
     /// Frame number of a 2 MiB page, without PAT.
     pub const LARGE_ADDRESS: u64 = 0x000f_ffff_ffe0_0000;
     /// Reserved in an entry that maps 2 MiB.

@@ -1,8 +1,8 @@
 //! First touches of pages: faults that the guest never sees, and its own.
 
+use guest_runtime::bits;
 use guest_runtime::instruction::invalidate_page;
 
-use crate::memory::bits;
 use crate::rows::{Bench, Figure, Measured, WRITTEN, check};
 use crate::traps;
 use crate::tsc;

@@ -10,7 +10,9 @@ mod spaces;
 mod sweep;
 mod user;
 
-use crate::memory::{Frames, Memory, bits};
+use guest_runtime::bits;
+
+use crate::memory::{Frames, Memory};
 use crate::window::Window;
 
 /// Iterations and the instructions that all of them took together.

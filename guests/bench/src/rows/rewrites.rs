@@ -3,7 +3,9 @@
 
 use core::arch::asm;
 
-use crate::memory::{ENTRIES, Frames, bits};
+use guest_runtime::bits;
+
+use crate::memory::{ENTRIES, Frames};
 use crate::rows::{Bench, Figure, Measured, WRITTEN, check};
 use crate::traps;
 use crate::tsc;

@@ -3,9 +3,9 @@
 
 use core::arch::asm;
 
-use guest_runtime::Page;
+use guest_runtime::{Page, bits};
 
-use crate::memory::{Frames, WINDOWS, bits, to};
+use crate::memory::{Frames, WINDOWS, to};
 use crate::rows::{Bench, Figure, Measured, WRITTEN, check};
 use crate::tsc;
 use crate::window::Window;

@@ -3,7 +3,9 @@
 
 use core::arch::{asm, global_asm};
 
-use crate::memory::{Frames, PAGE, bits};
+use guest_runtime::bits;
+
+use crate::memory::{Frames, PAGE};
 use crate::rows::{Bench, Figure, Measured, WRITTEN, check};
 use crate::traps;
 use crate::tsc;
