@@ -4,7 +4,7 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 
-use guest_runtime::descriptors::{Gate, TaskState, segment, selector};
+use guest_runtime::descriptors::{self, Gate, TaskState, selector};
 use guest_runtime::instruction::{load_gdt, load_idt, load_task_register};
 
 use crate::traps;
@@ -45,21 +45,12 @@ pub fn init() {
             &raw const (*tables).stack,
         )
     };
-    let [low, high] = TaskState::descriptor(task as u64);
     // SAFETY: the only writer, once; the stack is nobody else's. The new
     // descriptors at 8 and 0x10 are those of the boot GDT, so the segment registers
     // stay valid; the gates lead to handlers of `traps`.
     unsafe {
         task.write(TaskState::EMPTY.with_stack(stack as u64 + STACK as u64));
-        gdt.write([
-            0,
-            segment::KERNEL_CODE,
-            segment::KERNEL_DATA,
-            segment::USER_DATA,
-            segment::USER_CODE,
-            low,
-            high,
-        ]);
+        gdt.write(descriptors::gdt(task as u64));
         idt.write(core::array::from_fn(traps::gate));
         load_gdt(gdt);
         load_idt(idt);

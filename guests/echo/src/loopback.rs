@@ -2,24 +2,20 @@
 
 use guest_runtime::instruction::{in_byte, out_byte};
 use guest_runtime::println;
-
-const DATA: u16 = 0x3f8;
-const INTERRUPT_ENABLE: u16 = DATA + 1;
-const IDENTIFICATION: u16 = DATA + 2;
-const MODEM_CONTROL: u16 = DATA + 4;
-const LINE_STATUS: u16 = DATA + 5;
-const MODEM_STATUS: u16 = DATA + 6;
+use guest_runtime::uart::{
+    DATA, DATA_READY, IDENTIFICATION, INTERRUPT_ENABLE, LINE_STATUS, MODEM_CONTROL, MODEM_STATUS,
+    ON_DATA,
+};
 
 const LOOPBACK: u8 = 0x10;
 const READY: u8 = 0x0b;
-const ON_DATA: u8 = 1;
 const ON_EMPTY: u8 = 2;
 
 /// Whether causes and status come as they should. Not where somebody has
 /// typed already, whose bytes would be in between.
 pub fn check() -> bool {
     out_byte(MODEM_CONTROL, LOOPBACK | READY);
-    if in_byte(LINE_STATUS) & 1 != 0 {
+    if in_byte(LINE_STATUS) & DATA_READY != 0 {
         out_byte(MODEM_CONTROL, READY);
         return true;
     }
@@ -29,9 +25,9 @@ pub fn check() -> bool {
     out_byte(INTERRUPT_ENABLE, ON_DATA);
     // Enough for the trigger level of one byte.
     out_byte(DATA, b'u');
-    let data = [in_byte(IDENTIFICATION), in_byte(LINE_STATUS) & 1];
+    let data = [in_byte(IDENTIFICATION), in_byte(LINE_STATUS) & DATA_READY];
     let byte = in_byte(DATA);
-    let after = [in_byte(IDENTIFICATION), in_byte(LINE_STATUS) & 1];
+    let after = [in_byte(IDENTIFICATION), in_byte(LINE_STATUS) & DATA_READY];
     out_byte(INTERRUPT_ENABLE, 0);
     out_byte(MODEM_CONTROL, READY);
     println!(

@@ -3,14 +3,10 @@
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use guest_runtime::instruction::{disable_interrupts, in_byte, out_byte, sleep};
+use guest_runtime::uart::{DATA, DATA_READY, INTERRUPT_ENABLE, LINE_STATUS, ON_DATA};
 use guest_runtime::{Frame, pic, set_handler};
 
 const UART: u8 = 4;
-const DATA: u16 = 0x3f8;
-const INTERRUPT_ENABLE: u16 = DATA + 1;
-const LINE_STATUS: u16 = DATA + 5;
-const ON_DATA: u8 = 1;
-const DATA_READY: u8 = 1;
 const CAPACITY: usize = 256;
 
 static BYTES: [AtomicU8; CAPACITY] = [const { AtomicU8::new(0) }; CAPACITY];

@@ -34,6 +34,13 @@ pub mod segment {
     pub const CONFORMING: u64 = 0x00af_9f00_0000_ffff;
 }
 
+/// A GDT with what [`selector`] names, and nothing else, for the task state at `task`.
+pub const fn gdt(task: u64) -> [u64; 7] {
+    use segment::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
+    let [low, high] = TaskState::descriptor(task);
+    [0, KERNEL_CODE, KERNEL_DATA, USER_DATA, USER_CODE, low, high]
+}
+
 /// The task-state segment (SDM vol. 3A, figure 8-11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -181,6 +188,16 @@ mod tests {
     #[test]
     fn task_descriptors_hold_the_address_in_four_pieces() {
         assert_eq!(TaskState::descriptor(HANDLER), [0x5500_8966_7788_0067, 0x1122_3344]);
+    }
+
+    #[test]
+    fn selectors_are_the_places_in_the_table() {
+        let at = |selector: u16| gdt(HANDLER)[usize::from(selector) / 8];
+        assert_eq!(at(selector::KERNEL_CODE), segment::KERNEL_CODE);
+        assert_eq!(at(selector::KERNEL_DATA), segment::KERNEL_DATA);
+        assert_eq!(at(selector::USER_CODE), segment::USER_CODE);
+        assert_eq!(at(selector::USER_DATA), segment::USER_DATA);
+        assert_eq!(at(selector::TASK), TaskState::descriptor(HANDLER)[0]);
     }
 
     #[test]

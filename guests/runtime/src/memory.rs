@@ -58,17 +58,13 @@ impl Page {
     /// Reads the 8 bytes at word `index`.
     pub fn read(self, index: u64) -> u64 {
         // SAFETY: the page was handed out by `Memory` and is identity mapped.
-        unsafe { self.word(index).read_volatile() }
+        unsafe { word(self.0, index).read_volatile() }
     }
 
     /// Writes the 8 bytes at word `index`.
     pub fn write(self, index: u64, value: u64) {
         // SAFETY: as in `read`.
-        unsafe { self.word(index).write_volatile(value) }
-    }
-
-    fn word(self, index: u64) -> *mut u64 {
-        (self.0 + (index % ENTRIES) * 8) as *mut u64
+        unsafe { word(self.0, index).write_volatile(value) }
     }
 }
 
@@ -90,18 +86,19 @@ impl View {
     /// Reads the 8 bytes at word `index`.
     pub fn read(self, index: u64) -> u64 {
         // SAFETY: no Rust object lies in this page; a fault goes to the handler.
-        unsafe { self.word(index).read_volatile() }
+        unsafe { word(self.0, index).read_volatile() }
     }
 
     /// Writes the 8 bytes at word `index`.
     pub fn write(self, index: u64, value: u64) {
         // SAFETY: as in `read`; the guest maps there only pages of its own.
-        unsafe { self.word(index).write_volatile(value) }
+        unsafe { word(self.0, index).write_volatile(value) }
     }
+}
 
-    fn word(self, index: u64) -> *mut u64 {
-        (self.0 + (index % ENTRIES) * 8) as *mut u64
-    }
+/// The 8 bytes at word `index` of the page at `address`, counted round.
+fn word(address: u64, index: u64) -> *mut u64 {
+    (address + (index % ENTRIES) * 8) as *mut u64
 }
 
 /// An address space, by its level-4 table, which maps the first 4 GiB one to one.

@@ -3,7 +3,7 @@
 
 use core::cell::UnsafeCell;
 
-use guest_runtime::descriptors::{TaskState, segment, selector};
+use guest_runtime::descriptors::{self, TaskState, selector};
 use guest_runtime::instruction::{load_gdt, load_task_register};
 
 const STACK: usize = 16384;
@@ -30,21 +30,12 @@ pub fn init() {
     let (gdt, task, stack) = unsafe {
         (&raw mut (*segments).gdt, &raw mut (*segments).task, &raw const (*segments).stack)
     };
-    let [low, high] = TaskState::descriptor(task as u64);
     // SAFETY: the only writer, once; the stack is nobody else's. The new
     // descriptors at 8 and 0x10 are those of the boot GDT, so the segment registers
     // stay valid.
     unsafe {
         task.write(TaskState::EMPTY.with_stack(stack as u64 + STACK as u64));
-        gdt.write([
-            0,
-            segment::KERNEL_CODE,
-            segment::KERNEL_DATA,
-            segment::USER_DATA,
-            segment::USER_CODE,
-            low,
-            high,
-        ]);
+        gdt.write(descriptors::gdt(task as u64));
         load_gdt(gdt);
         load_task_register(selector::TASK);
     }
