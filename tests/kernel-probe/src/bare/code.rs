@@ -52,6 +52,8 @@ global_asm!(
     ".global subject_steps_after",
     "subject_steps_after:",
     "nop",
+    ".global subject_steps_end",
+    "subject_steps_end:",
     "ud2",
     // RFLAGS := RAX by popfq with the stack in RSP, then a system call.
     ".global subject_flags",
@@ -105,6 +107,8 @@ addresses! {
     steps = subject_steps;
     /// The second of them.
     steps_after = subject_steps_after;
+    /// Where they end.
+    steps_end = subject_steps_end;
     /// Loads RFLAGS from RAX and makes a system call.
     flags = subject_flags;
     /// That system call.

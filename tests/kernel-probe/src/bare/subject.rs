@@ -71,6 +71,11 @@ impl Subject {
         Subject { tcb, faults: lab.faults }
     }
 
+    /// Gives the thread another priority.
+    pub fn set_priority(&self, priority: u8) {
+        self.tcb.tcb_set_priority(init_thread::slot::TCB, priority).expect("priority of a subject");
+    }
+
     /// Lets the thread run with these registers as soon as the root task waits.
     pub fn start(&self, context: &UserContext) {
         self.tcb.tcb_write_all_registers(true, context).expect("registers of a subject");
