@@ -52,6 +52,12 @@ pub struct Faulted {
     registers: [u64; REPLY_REGISTERS],
 }
 
+/// The registers once more; in parts that are copied without a call.
+const fn copied(registers: &[u64; REPLY_REGISTERS]) -> [u64; REPLY_REGISTERS] {
+    let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r] = registers;
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r]
+}
+
 /// Notices a vCPU that faults at one instruction and address again and again:
 /// whatever it is answered does not help.
 #[derive(Default)]
@@ -199,12 +205,11 @@ impl Vcpu {
 
     /// Remembers the access of the instruction at which the vCPU is stopped.
     pub fn remember(&mut self, gva: Gva, access: Access) {
-        self.faulted = self.thread.known_registers(&self.registers).map(|registers| Faulted {
-            gva,
-            access,
-            context: self.context(),
-            registers: *registers,
-        });
+        self.faulted = None;
+        let context = self.context();
+        if let Some(registers) = self.thread.known_registers(&self.registers) {
+            self.faulted = Some(Faulted { gva, access, context, registers: copied(registers) });
+        }
     }
 
     /// The access that faulted, if what comes next is that very instruction again:
@@ -219,7 +224,7 @@ impl Vcpu {
         let registers = self.thread.known_registers(&self.registers)?;
         let [rip, rsp, _, general @ ..] = &faulted.registers;
         let same = [*rip, *rsp] == registers[..2]
-            && general[..] == registers[3..]
+            && general.iter().eq(&registers[3..]) // word by word, without a call
             && faulted.context == self.context();
         if same { self.faulted.take() } else { None }
     }

@@ -1,6 +1,6 @@
 //! Checked accesses of instructions: canonical addresses first, then paging.
 
-use x86::{Gva, Vector};
+use x86::{Gva, PAGE_SIZE, Vector};
 
 use crate::fault::Fault;
 use crate::machine::{Access, Machine, Privilege};
@@ -16,6 +16,9 @@ pub(crate) enum Through {
 /// A linear range, canonical at both ends and not wrapping.
 fn check(gva: u64, length: usize, through: Through) -> Result<Gva, Fault> {
     let first = Gva::new(gva);
+    if first.is_canonical() && first.page_offset() + length as u64 <= PAGE_SIZE {
+        return Ok(first);
+    }
     let last = gva.checked_add((length as u64).saturating_sub(1)).map(Gva::new);
     match last {
         Some(last) if first.is_canonical() && last.is_canonical() => Ok(first),

@@ -4,6 +4,7 @@
 //! or pass a call gate raises #GP with the selector.
 
 use x86::{Gva, Rflags};
+use zerocopy::IntoBytes;
 
 use super::{Cpu, Done, Executed};
 use crate::decode::{Memory, Width};
@@ -91,11 +92,16 @@ impl<M: Machine> Cpu<'_, M> {
     /// Reads `N` stack words of `width` from `rsp` up, zero-extended.
     fn pop_words<const N: usize>(&mut self, width: Width, rsp: u64) -> Result<[u64; N], Fault> {
         let size = usize::from(width.bytes());
-        let mut bytes = [0; 40];
-        let used = bytes.get_mut(..N * size).unwrap_or_default();
         let privilege = self.state.privilege();
-        memory::read_into(self.machine, rsp, used, privilege, Through::Stack)?;
         let mut words = [0; N];
+        if width == Width::Quad {
+            let bytes = words.as_mut_bytes();
+            memory::read_into(self.machine, rsp, bytes, privilege, Through::Stack)?;
+            return Ok(words.map(u64::from_le));
+        }
+        let mut bytes = [0; 20];
+        let used = bytes.get_mut(..N * size).unwrap_or_default();
+        memory::read_into(self.machine, rsp, used, privilege, Through::Stack)?;
         for (word, part) in words.iter_mut().zip(bytes.chunks_exact(size)) {
             *word = part.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
         }
