@@ -13,7 +13,7 @@
 //! fault need not drop what is cached for its address.
 
 use crate::address::{PAGES, VirtualPage, WIDTH};
-use crate::walk::{Walk, bits};
+use crate::walk::{Access, Tables, Walk, bits};
 
 /// The first entries of some walk.
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +145,20 @@ impl Caches {
         }
     }
 
+    /// The word at `address` is about to change, and the tables say what they say by
+    /// way of it until now.
+    pub fn record_users(&mut self, tables: &impl Tables, root: u64, address: u64) {
+        if !(1..=WIDTH as u64).contains(&(address % 4096 / 8)) {
+            return; // no entry
+        }
+        for page in VirtualPage::all() {
+            let walk = Walk::new(tables, root, page, Access::LOOK);
+            if walk.steps().iter().any(|step| step.address == address) {
+                self.record(page, &walk);
+            }
+        }
+    }
+
     /// INVLPG of an address of `page`, which drops all upper entries, and all
     /// parts of a large page if the tables map one now (§4.10.4.1), but not
     /// what was there before for other addresses.
@@ -171,7 +185,7 @@ mod tests {
     use guest_runtime::Random;
 
     use super::*;
-    use crate::walk::{Access, Kind, Tables};
+    use crate::walk::{Kind, Walked};
 
     /// One page at 4096 whose words are all the same.
     struct OnePage(u64);
@@ -195,8 +209,7 @@ mod tests {
     }
 
     fn walk(entry: u64) -> Walk {
-        let access = Access { kind: Kind::Read, user: false, write_protect: true };
-        Walk::new(&OnePage(entry), 4096, page(), access)
+        Walk::new(&OnePage(entry), 4096, page(), Access::LOOK)
     }
 
     #[test]
@@ -248,5 +261,19 @@ mod tests {
             caches.record(page(), &walk(entry));
             assert!(!caches.may_be_stale(page(), &walk(ENTRY)));
         }
+    }
+
+    /// A store to an entry that its own walk has given an A bit.
+    #[test]
+    fn what_a_store_reads_on_its_way_may_be_cached_before_it_stores() {
+        let tables = OnePage(ENTRY & !bits::ACCESSED);
+        let own = walk(tables.0);
+        let word = own.steps()[3].address;
+        let mut caches = Caches::new();
+        caches.record_users(&tables, 4096, word);
+        assert!(!caches.may_be_stale(page(), &walk(0)));
+        let walked = Walked { tables: &tables, walk: &own, kind: Kind::Write };
+        caches.record_users(&walked, 4096, word);
+        assert!(caches.may_be_stale(page(), &walk(0)));
     }
 }

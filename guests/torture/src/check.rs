@@ -124,7 +124,7 @@ impl Program {
         }
         let stored = word.filter(|_| access.kind == Kind::Write);
         if let Some(word) = stored {
-            self.before_change(word);
+            self.before_store(word, walk);
         }
         let seen = attempt(address, offset, plan.value, access);
         self.observe(seen, access, walk);

@@ -7,14 +7,11 @@ use crate::address::{VirtualPage, WIDTH};
 use crate::attempt;
 use crate::caches::Caches;
 use crate::pool::{self, Pool};
-use crate::walk::{Access, Kind, Walk, bits};
+use crate::walk::{Access, Kind, Walk, Walked, bits};
 use crate::wrong::Wrong;
 
 /// Words of a page that operations use besides those that are entries.
 pub const DATA_WORDS: [u64; 3] = [8, 100, 509];
-
-/// What reads the tables and is stopped by no right.
-const LOOK: Access = Access { kind: Kind::Read, user: false, write_protect: true };
 
 /// What happened how often.
 #[derive(Clone, Copy, Debug, Default)]
@@ -128,15 +125,15 @@ impl Program {
     /// Records what the tables say by way of the word at `address`, which is
     /// about to change.
     pub(crate) fn before_change(&mut self, address: u64) {
-        if !(1..=WIDTH as u64).contains(&(address % 4096 / 8)) {
-            return; // no entry
-        }
-        for page in VirtualPage::all() {
-            let walk = Walk::new(&self.pool, self.root.address(), page, LOOK);
-            if walk.steps().iter().any(|step| step.address == address) {
-                self.caches.record(page, &walk);
-            }
-        }
+        self.caches.record_users(&self.pool, self.root.address(), address);
+    }
+
+    /// As [`Self::before_change`], where the change is a store: its own walk sets A
+    /// and D first, so that other addresses may be looked up by way of entries that
+    /// had no A before.
+    pub(crate) fn before_store(&mut self, address: u64, walk: &Walk) {
+        let walked = Walked { tables: &self.pool, walk, kind: Kind::Write };
+        self.caches.record_users(&walked, self.root.address(), address);
     }
 
     fn write_entry(&mut self) {
@@ -197,7 +194,7 @@ impl Program {
         if self.trace {
             println!("  INVLPG {:#x}", page.address());
         }
-        let walk = Walk::new(&self.pool, self.root.address(), page, LOOK);
+        let walk = Walk::new(&self.pool, self.root.address(), page, Access::LOOK);
         invalidate_page(page.address());
         self.caches.invalidate(page, walk.is_large());
     }

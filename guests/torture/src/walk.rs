@@ -48,6 +48,11 @@ pub struct Access {
     pub write_protect: bool,
 }
 
+impl Access {
+    /// Reads the tables and is stopped by no right.
+    pub const LOOK: Self = Self { kind: Kind::Read, user: false, write_protect: true };
+}
+
 /// Physical memory as a walk reads it.
 pub trait Tables {
     /// The word at a physical address.
@@ -56,6 +61,30 @@ pub trait Tables {
     fn owns(&self, address: u64) -> bool;
     /// Bits of an address that the processor does not have: reserved.
     fn reserved(&self) -> u64;
+}
+
+/// Tables with the bits that an access has set in them by its walk.
+pub struct Walked<'a, T> {
+    /// As they were before.
+    pub tables: &'a T,
+    /// The walk of the access.
+    pub walk: &'a Walk,
+    /// What the access does.
+    pub kind: Kind,
+}
+
+impl<T: Tables> Tables for Walked<'_, T> {
+    fn read(&self, address: u64) -> u64 {
+        self.tables.read(address) | self.walk.sets(address, self.kind)
+    }
+
+    fn owns(&self, address: u64) -> bool {
+        self.tables.owns(address)
+    }
+
+    fn reserved(&self) -> u64 {
+        self.tables.reserved()
+    }
 }
 
 /// An entry that a walk read.
