@@ -229,10 +229,13 @@ impl<'a> Copies<'a> {
                     if other == 0 {
                         return Choice::Unclaimed(extra);
                     }
-                    return match self.live_slot(tables, spare) {
-                        None => Choice::Stale(spare),
-                        Some(_) if self.live_slot(tables, extra).is_none() => Choice::Stale(extra),
-                        Some(_) => Choice::AllLive,
+                    // The spare has been at one place longest, most of the time.
+                    return if self.live_slot(tables, extra).is_none() {
+                        Choice::Stale(extra)
+                    } else if self.live_slot(tables, spare).is_none() {
+                        Choice::Stale(spare)
+                    } else {
+                        Choice::AllLive
                     };
                 }
                 _ => {}
@@ -260,6 +263,11 @@ impl<'a> Copies<'a> {
             }
         }
         best
+    }
+
+    /// Whether there is an extra slot without a cap.
+    pub(crate) fn has_free(&self) -> bool {
+        self.free != 0
     }
 
     /// Takes an extra slot without a cap off the free list.

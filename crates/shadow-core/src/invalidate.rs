@@ -185,8 +185,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             return Ok(false);
         }
         let mut dropped = false;
-        for space in self.spaces.views(root) {
-            let Some(space) = space else { continue };
+        let views = self.spaces.views(root);
+        for &space in views.iter().flatten() {
             if self.policy.has(Defect::OneViewInvalidated) && !self.spaces.is_active(space) {
                 continue;
             }

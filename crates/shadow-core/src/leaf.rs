@@ -63,8 +63,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         self.map_copy(choice, place, table, leaf, ops)
     }
 
-    /// As [`Self::map_leaf`], unless that would take a copy from elsewhere;
-    /// `true` if it was mapped.
+    /// As [`Self::map_leaf`], unless a copy would have to be made, or taken from
+    /// elsewhere; `true` if it was mapped.
     pub(crate) fn map_unasked(
         &mut self,
         space: SpaceId,
@@ -80,7 +80,24 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
     }
 
-    #[inline(always)] // its two callers are the fault path and its neighbours
+    /// As [`Self::map_leaf`], unless a copy would have to be taken from elsewhere;
+    /// `true` if it was mapped.
+    pub(crate) fn map_ahead(
+        &mut self,
+        space: SpaceId,
+        gva: Gva,
+        table: u16,
+        leaf: Leaf,
+        ops: &mut impl Ops,
+    ) -> Result<bool> {
+        let place = Claim::new(space, gva.page_base());
+        match self.copies.choose(&self.frames, &self.tables, leaf.frame, place) {
+            Choice::AllLive if !self.has_room_for_extra(leaf.frame) => Ok(false),
+            choice => self.map_copy(choice, place, table, leaf, ops).map(|()| true),
+        }
+    }
+
+    #[inline(always)] // the fault path and its neighbours
     fn map_copy(
         &mut self,
         choice: Choice,
@@ -105,15 +122,34 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
                 self.counters.stale_alias += 1;
                 copy
             }
-            other => {
-                let copy = self.free_a_copy(leaf.frame, other, ops)?;
-                ops.map_frame(copy, space, gva, leaf.writable)?;
-                copy
-            }
+            other => self.map_freed_copy(other, place, leaf, ops)?,
         };
         self.copies.set_live(copy, place, table);
         self.tables.insert_leaf(table, Level::L1.index(gva), LeafRecord::new(copy, leaf.writable));
         Ok(())
+    }
+
+    /// Maps a copy where none is at hand.
+    #[cold]
+    fn map_freed_copy(
+        &mut self,
+        choice: Choice,
+        place: Claim,
+        leaf: Leaf,
+        ops: &mut impl Ops,
+    ) -> Result<CopyId> {
+        let (space, gva) = (place.space(), place.gva());
+        if choice == Choice::AllLive
+            && let Some(copy) = self.doomed_copy(leaf.frame)
+        {
+            ops.map_frame(copy, space, gva, leaf.writable)?;
+            self.forget_leaf_of(copy);
+            self.counters.stale_reuse += 1;
+            return Ok(copy);
+        }
+        let copy = self.free_a_copy(leaf.frame, choice, ops)?;
+        ops.map_frame(copy, space, gva, leaf.writable)?;
+        Ok(copy)
     }
 
     /// An unmapped copy of `frame`, where none is at hand.
@@ -134,6 +170,15 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         }
     }
 
+    /// A live copy of `frame` whose leaf goes before anybody can use it.
+    fn doomed_copy(&self, frame: u32) -> Option<CopyId> {
+        let mut copies = self.copies.of_frame(&self.frames, frame);
+        copies.find(|&copy| {
+            self.copies.live_slot(&self.tables, copy).is_some()
+                && self.tables.is_below_stale(self.copies.table(copy))
+        })
+    }
+
     /// Gives frames an extra copy each before the guest runs, while more than
     /// `keep` are left in the pool: kernels map most frames twice, once for
     /// themselves and once for their use, and a fault that finds a copy is cheaper
@@ -149,6 +194,11 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             self.new_extra(frame, ops)?;
         }
         Ok(())
+    }
+
+    /// Whether `frame` can have another copy at no other's cost.
+    fn has_room_for_extra(&self, frame: u32) -> bool {
+        self.copies.has_free() && self.frames.record(frame).extra_count + 1 < MAX_COPIES_PER_FRAME
     }
 
     /// A new extra copy for `frame`, from the pool or from another frame.

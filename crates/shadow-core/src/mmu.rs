@@ -10,6 +10,7 @@ use crate::instances::LastPath;
 use crate::mappings::{CopyId, Mappings, Result, SpaceId};
 use crate::out_of_sync::{OOS_FIXUPS, OOS_PAGES, OutOfSync};
 use crate::policy::Policy;
+use crate::prefault::Run;
 use crate::spaces::Spaces;
 use crate::storage::Storage;
 use crate::tables::Tables;
@@ -32,6 +33,7 @@ pub struct ShadowMmu<'a, const PAGES: usize = OOS_PAGES, const FIXUPS: usize = O
     pub(crate) oos: OutOfSync<'a, PAGES, FIXUPS>,
     pub(crate) policy: Policy,
     pub(crate) last: LastPath,
+    pub(crate) run: Run,
     /// Low three bits of the number of CR3 loads (R8).
     pub(crate) loads: u8,
     pub(crate) counters: &'a mut Counters,
@@ -68,6 +70,7 @@ impl<'a, const PAGES: usize, const FIXUPS: usize> ShadowMmu<'a, PAGES, FIXUPS> {
             oos: OutOfSync::new(storage.snapshots),
             policy,
             last: LastPath::NONE,
+            run: Run::NONE,
             loads: 0,
             counters,
         }
@@ -142,6 +145,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         self.spaces.fingerprint(state);
         self.oos.fingerprint(&self.frames, state);
         self.last.fingerprint(state);
+        core::hash::Hash::hash(&self.run, state);
     }
 
     /// The same shadow MMU once more, its records in `storage`, which is of the
@@ -160,6 +164,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             oos: self.oos.copy_to(&self.frames, storage.snapshots),
             policy: self.policy,
             last: self.last,
+            run: self.run,
             loads: self.loads,
             counters,
         }

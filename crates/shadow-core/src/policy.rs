@@ -67,6 +67,9 @@ pub struct Policy {
     /// Entries around a hidden fault that are mapped with it if their A bit is
     /// set: the size of the aligned block, a power of two; 1 for none.
     pub neighbours: u16,
+    /// As [`Self::neighbours`], where faults follow each other page by page: what
+    /// is mapped doubles with each, up to this many entries.
+    pub longest_run: u16,
     /// Capability operations of one request at most, where requests may be
     /// asked to be repeated; at least one.
     pub budget: u32,
@@ -83,6 +86,7 @@ impl Policy {
         remap: true,
         derive: true,
         neighbours: 8,
+        longest_run: 64,
         budget: 128,
         unshadow: true,
         defect: None,

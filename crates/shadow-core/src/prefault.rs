@@ -12,9 +12,35 @@ use crate::frames::{FrameKind, HostMap};
 use crate::leaf::Leaf;
 use crate::mappings::{Result, SpaceId};
 use crate::mmu::ShadowMmu;
+use crate::policy::Policy;
 use crate::request::Ops;
-use crate::tables::ENTRIES;
 use crate::walk::GuestWalk;
+
+/// Faults that follow each other: the page behind what was mapped for the last
+/// one, and how many entries that were.
+#[derive(Clone, Copy, Hash)]
+pub(crate) struct Run {
+    next: u64,
+    length: u16,
+}
+
+impl Run {
+    pub(crate) const NONE: Self = Self { next: u64::MAX, length: 0 };
+
+    /// The entries to look at for a fault at `gva`, as bits of the word of its
+    /// table's entries: the aligned block around it, or one of twice the last size
+    /// if it goes on where that ended.
+    fn block(&mut self, gva: Gva, policy: &Policy) -> u64 {
+        let page = gva.get() >> 12;
+        let length = match page == self.next {
+            true => (self.length * 2).min(policy.longest_run),
+            false => policy.neighbours,
+        };
+        let first = page & !u64::from(length - 1);
+        *self = Self { next: first + u64::from(length), length };
+        u64::MAX >> (64 - length) << (first % 64)
+    }
+}
 
 impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Maps what may be mapped in the aligned block of entries around `gva`, in
@@ -31,13 +57,12 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
         walk: &GuestWalk,
         ops: &mut impl Ops,
     ) -> Result {
-        let block = usize::from(self.policy.neighbours);
-        let own = Level::L1.index(gva);
-        let first = own - own % block;
-        for slot in first..(first + block).min(ENTRIES) {
-            if self.tables.is_present(Level::L1, table, slot) {
-                continue;
-            }
+        let word = Level::L1.index(gva) / 64;
+        let block = self.run.block(gva, &self.policy);
+        let mut absent = block & !self.tables.present(Level::L1, table)[word];
+        while absent != 0 {
+            let slot = word * 64 + absent.trailing_zeros() as usize;
+            absent &= absent - 1;
             let gpa = Gpa::new(walk.origins[0].gfn().base().get() | (slot as u64 * 8));
             let entry = Gpte::from_bits_retain(ops.memory().load_u64(gpa).unwrap_or(0));
             let Some(leaf) = self.neighbour(cpu, access, walk, entry) else {
@@ -45,7 +70,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             };
             self.note_entry(gpa.gfn(), slot, entry);
             let page = self.tables.va(Level::L1, table).wrapping_add((slot as u64) << 12);
-            let mapped = self.map_unasked(space, page, table, leaf, ops)?;
+            let mapped = self.map_ahead(space, page, table, leaf, ops)?;
             self.counters.prefault += u64::from(mapped);
         }
         Ok(())

@@ -143,6 +143,17 @@ impl Tables<'_> {
         TableRef::from_word(self.record(Level::L4, space.0).stale)
     }
 
+    /// Whether a level-1 table, or one above it, is stale: then it is emptied before
+    /// its space runs.
+    pub(crate) fn is_below_stale(&self, table: u16) -> bool {
+        let mut index = table;
+        [Level::L1, Level::L2, Level::L3, Level::L4].into_iter().any(|level| {
+            let here = index;
+            index = self.parent(level, here);
+            self.listed_as(level, here) == Listed::Stale
+        })
+    }
+
     /// The first instance built from `frame`.
     pub(crate) fn first_instance(&self, frames: &Frames<'_>, frame: u32) -> Option<TableRef> {
         TableRef::from_word(frames.record(frame).instances)

@@ -3,13 +3,11 @@
 
 use crate::model::kernel::Call;
 use crate::model::machine::{A, D, Machine, P, PS, ROOMY, SMALL, W};
-use shadow_core::{Access, FaultOutcome, Mappings, Policy, Pools};
+use crate::model::world::ALONE;
+use shadow_core::{Access, FaultOutcome, Mappings, Pools};
 use x86::{Gfn, Gva, Level};
 
 const BASE: u64 = 0x4000_0000;
-/// Every page has its own fault.
-const ALONE: Policy = Policy { neighbours: 1, ..Policy::DEFAULT };
-
 /// Maps pages `0..count` from `BASE` on, each to what `gfn` says, and touches them.
 fn populate(machine: &mut Machine, count: u64, gfn: impl Fn(u64) -> u64) {
     for page in 0..count {
@@ -141,7 +139,7 @@ fn a_wiped_entry_is_healed_and_counted() {
 
 #[test]
 fn a_revoked_frame_comes_back_copy_by_copy() {
-    let mut machine = Machine::new(SMALL);
+    let mut machine = Machine::with_policy(SMALL, ALONE);
     populate(&mut machine, 5, |_| 100);
     machine.kernel.take_calls();
     machine.mmu.remove_all_mappings(Gfn::new(100), &mut machine.kernel).expect("kernel works");

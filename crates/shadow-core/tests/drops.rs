@@ -2,6 +2,7 @@
 
 use crate::model::kernel::Call;
 use crate::model::machine::{A, D, Machine, P, PS, ROOMY, SMALL, U, W};
+use crate::model::world::ALONE;
 use shadow_core::{Access, PagingContext};
 use x86::{Gfn, Gva, Level};
 
@@ -145,7 +146,7 @@ fn invlpg_inside_a_superpage_that_became_a_table_drops_all_fragments() {
 fn a_fill_drops_what_another_upper_entry_gave() {
     for level in [Level::L4, Level::L3, Level::L2] {
         for change in [W, U, 50 << 12] {
-            let mut machine = Machine::new(ROOMY);
+            let mut machine = Machine::with_policy(ROOMY, ALONE);
             populate(&mut machine, 0, 2);
             let entry = machine.entry(level, BASE);
             let copy = (machine.ram.peek(entry) ^ change) >> 12;

@@ -1,9 +1,9 @@
 //! Tables that the guest writes: named cases.
 
 use crate::model::kernel::Call;
-use crate::model::machine::{A, D, DIRECT, Machine, P, ROOMY, W};
+use crate::model::machine::{A, D, DIRECT, Machine, P, ROOMY, SMALL, W};
 use crate::model::scenario::{ALL, BASE, REGION, entry_of, link};
-use shadow_core::{Access, Policy, Promotion, SpaceId};
+use shadow_core::{Access, FaultOutcome, Policy, Pools, Promotion, SpaceId};
 use x86::{Gfn, Gva};
 
 const RECORDED: Policy = Policy { promotion: Promotion::Recorded, ..Policy::DEFAULT };
@@ -241,5 +241,77 @@ fn neighbours_with_a_and_d_come_along() {
         assert_eq!(mapped(&machine, page), page < 8 && page != 5, "page {page}");
     }
     assert_eq!(machine.mmu.counters().prefault, 6);
+    machine.check();
+}
+
+/// Faults that follow each other bring ever more neighbours, each block aligned
+/// and within one word of a table's entries.
+#[test]
+fn runs_of_faults_take_ever_larger_blocks() {
+    let with_pages = || {
+        let mut machine = Machine::new(ROOMY);
+        for page in 0..256 {
+            machine.map(BASE + page * 4096, 100 + page, ALL);
+        }
+        machine
+    };
+    let mut machine = with_pages();
+    let mut faults = Vec::new();
+    for page in 0..256 {
+        if machine.allows(BASE + page * 4096, Access::Write).is_none() {
+            machine.touch(BASE + page * 4096, Access::Write).expect("mapped");
+            faults.push(page);
+        }
+    }
+    assert_eq!(faults, [0, 8, 16, 32, 64, 128, 192]);
+    machine.check();
+    // Elsewhere it begins anew.
+    let mut machine = with_pages();
+    for (page, expected) in [(40, 8), (100, 16), (104, 24)] {
+        machine.touch(BASE + page * 4096, Access::Write).expect("mapped");
+        assert_eq!(machine.mmu.live_leaves().count(), expected);
+    }
+    machine.check();
+}
+
+/// A neighbour gets a new copy from the pool, but none is taken from elsewhere.
+#[test]
+fn neighbours_take_free_copies_only() {
+    let mut machine = Machine::new(Pools { extra_copies: 8, ..SMALL });
+    for page in 0..16 {
+        machine.map(BASE + page * 4096, 100 + page / 8, ALL);
+    }
+    // The frame's own copy and seven of the pool, then the other's and the last one.
+    for (page, live) in [(0, 8), (8, 10)] {
+        machine.touch(BASE + page * 4096, Access::Read).expect("mapped");
+        assert_eq!(machine.mmu.live_leaves().count(), live);
+    }
+    assert_eq!(machine.mmu.counters().copy, 8);
+    assert_eq!(machine.mmu.counters().copy_recycled + machine.mmu.counters().copy_evict, 0);
+    machine.check();
+}
+
+/// A leaf that a CR3 load would drop anyway gives its copy, before one is made;
+/// and stays recorded if the kernel refuses to move it.
+#[test]
+fn copies_in_stale_tables_are_taken_first() {
+    let mut machine = Machine::new(Pools { extra_copies: 8, ..SMALL });
+    link(&mut machine, 0, 300, 100);
+    machine.load_cr3(2);
+    machine.map(BASE, 100, ALL);
+    // The table of the other space goes stale, with a leaf that names the frame.
+    machine.store(entry_of(300, 1), 101 << 12 | ALL);
+    assert_eq!(machine.mmu.counters().stale, 1);
+    let copies = machine.mmu.counters().copy;
+    for after in 0.. {
+        machine.kernel.fail_after = Some(after);
+        if !matches!(machine.fault(BASE, Access::Read), FaultOutcome::Failed(_)) {
+            break;
+        }
+        machine.check_records();
+    }
+    machine.kernel.fail_after = None;
+    machine.touch(BASE, Access::Read).expect("mapped");
+    assert_eq!(machine.mmu.counters().copy, copies, "none was made");
     machine.check();
 }

@@ -103,6 +103,7 @@ const NOTHING: Setup = Setup {
         promotion: Promotion::Revoke,
         derive: true,
         neighbours: 1,
+        longest_run: 1,
         budget: 128,
         unshadow: false,
         remap: true,

@@ -88,8 +88,11 @@ pub fn entry(target: u64, flags: u64) -> u64 {
 
 pub const RECORDED: Policy = Policy { promotion: Promotion::Recorded, ..Policy::DEFAULT };
 
+/// No neighbours are mapped with a fault.
+pub const ALONE: Policy = Policy { neighbours: 1, longest_run: 1, ..Policy::DEFAULT };
+
 /// Operations of one fault at most, as documented; an eviction adds the budget.
-pub const FAULT_LIMIT: usize = 60;
+pub const FAULT_LIMIT: usize = 172;
 
 /// Requests end long before they are done.
 pub const HASTY: Policy = Policy { budget: 3, ..Policy::DEFAULT };
