@@ -16,9 +16,6 @@
 //! interrupts. `rows=a,b` on the command line picks rows; without it all run.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(any(target_os = "none", test))]
-mod selection;
-
 #[cfg(target_os = "none")]
 mod descriptors;
 #[cfg(target_os = "none")]
@@ -34,11 +31,10 @@ mod window;
 
 #[cfg(target_os = "none")]
 mod guest {
-    use guest_runtime::{BootInfo, entry, println};
+    use guest_runtime::{BootInfo, Selection, entry, println};
 
     use crate::memory::Memory;
     use crate::rows::{self, Bench};
-    use crate::selection::Selection;
 
     entry!(main);
 

@@ -18,6 +18,7 @@ pub mod descriptors;
 mod digest;
 mod processors;
 mod random;
+mod selection;
 
 #[cfg(target_os = "none")]
 mod entry;
@@ -50,3 +51,4 @@ pub use exception::{Frame, Handler, set_handler};
 pub use memory::{Memory, Page, Space, View, unused_ram};
 pub use processors::{PROCESSORS_MAX, Processors};
 pub use random::Random;
+pub use selection::Selection;

@@ -3,7 +3,7 @@
 //! | argument | |
 //! |---|---|
 //! | none | interrupts between processors, shared counters, timers, shootdown; prints a digest of what all saw |
-//! | `cost` | what interrupts between two processors cost; prints figures |
+//! | `cost` | what interrupts cost, to one processor and between two; prints rows of the cost ledger, with `rows=a,b` those alone |
 //! | `hostile` | anything written to mailbox and APICs, on all processors; goes on |
 //! | `wild` | starts a processor at an address that does not exist; ends by triple fault |
 //! | `alone` | starts nobody and halts with interrupts off; ended with a message |
@@ -30,7 +30,7 @@ mod timer;
 #[cfg(target_os = "none")]
 mod guest {
     use guest_runtime::smp::{Mailbox, processors};
-    use guest_runtime::{BootInfo, Digest, Memory, entry, instruction, println};
+    use guest_runtime::{BootInfo, Digest, Memory, Selection, entry, instruction, println};
 
     use crate::team::Team;
     use crate::{cost, counter, hostile, ipi, shootdown, timer};
@@ -48,7 +48,8 @@ mod guest {
             println!("ACPI tells no mailbox");
             return 1;
         };
-        match boot.command_line() {
+        let mode = boot.command_line().split_ascii_whitespace().next().unwrap_or("");
+        match mode {
             "wild" => hostile::wild(mailbox),
             "alone" => instruction::halt(),
             "hostile" => hostile::mailbox_before(mailbox),
@@ -56,14 +57,14 @@ mod guest {
         }
         let team = Team::start(&processors, mailbox);
         println!("{} started", team.others());
-        match boot.command_line() {
+        match mode {
             "hostile" => {
                 hostile::run(&team, mailbox);
                 return 0;
             }
             "cost" => {
-                cost::print(&team, &mut memory);
-                return 0;
+                let selection = Selection::from_command_line(boot.command_line());
+                return u8::from(!cost::print(&team, &mut memory, selection));
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use guest_runtime::smp::Mailbox;
 use guest_runtime::x2apic::{self, To};
 use guest_runtime::{Frame, Processors, set_handler};
 
-use crate::{ipi, shootdown, timer};
+use crate::{cost, ipi, shootdown, timer};
 
 /// Wakes a processor that sleeps until something has changed.
 pub const WAKE: u8 = 0x20;
@@ -96,6 +96,11 @@ fn handle(frame: &mut Frame) -> bool {
         return shootdown::fault(frame);
     }
     let vector = frame.vector as u8;
+    let measured = cost::handle(vector);
     x2apic::end();
-    vector == WAKE || ipi::handle(vector) || timer::handle(vector) || shootdown::handle(vector)
+    measured
+        || vector == WAKE
+        || ipi::handle(vector)
+        || timer::handle(vector)
+        || shootdown::handle(vector)
 }

@@ -1,8 +1,8 @@
 //! Events an operation, from the servers' counters.
 //!
 //! Counters come once, when a guest ends. So a row is booted alone, and what a
-//! guest with the emptiest row counts is taken off; the row's own set-up stays
-//! in.
+//! guest counts with a row that lacks the operation is taken off; the row's own
+//! set-up stays in.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! hypervisors, our bars and what was recorded before.
 //!
 //! ```text
-//! manifests/bench.toml ── boot, icount ──► lines ─┐
+//! manifests/bench*.toml ─ boot, icount ──► lines ─┐
 //! guests/bench         ── bare, icount ──► lines ─┼─► table, JSON, verdict
 //! bench/peers.toml, bars.toml, ledger.json ───────┘
 //! ```

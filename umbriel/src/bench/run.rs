@@ -24,9 +24,48 @@ use crate::repository::Repository;
 use crate::suite::bare;
 use crate::tools::Need;
 
-/// The system whose guest has all rows but one, boots bare too, and takes
-/// `rows=` from its command line.
-const PC64: &str = "manifests/bench.toml";
+/// A system whose guest takes `rows=` from its command line.
+#[derive(Clone, Copy, Debug)]
+struct Pc64 {
+    manifest: &'static str,
+    /// What it is to people.
+    name: &'static str,
+    /// Whether it boots bare too.
+    bare: bool,
+    /// The row whose events are not those of a row's operation: it boots, prints a
+    /// line, and does what comes before each operation.
+    without: fn(&str) -> &'static str,
+}
+
+/// Has all rows that nobody else has.
+const PC64: Pc64 = Pc64 {
+    manifest: "manifests/bench.toml",
+    name: "the bench guest",
+    bare: true,
+    without: |_| "rdtsc", // it only reads the clock
+};
+
+/// Has the rows [`INTERRUPT_ROWS`]; QEMU's bare machine has no x2APIC.
+const INTERRUPTS: Pc64 = Pc64 {
+    manifest: "manifests/bench-interrupts.toml",
+    name: "the bench guest with two vCPUs",
+    bare: false,
+    without: |row| match row {
+        // Before each of these operations, this one.
+        "ipi_asleep" | "ipi_spinning" | "shootdown_asleep" | "shootdown_spinning" => "hlt_wake",
+        _ => "nothing",
+    },
+};
+const INTERRUPT_ROWS: [&str; 7] = [
+    "hlt_wake",
+    "interrupt_spinning",
+    "eoi",
+    "ipi_asleep",
+    "shootdown_asleep",
+    "ipi_spinning",
+    "shootdown_spinning",
+];
+
 /// The unikernel that has the row [`SOLO5_ROW`].
 const SOLO5: &str = "guests/solo5-bench";
 const SOLO5_ROW: &str = "solo5_puts";
@@ -70,26 +109,58 @@ pub fn measure(
 ) -> Result<Results> {
     let needs = [Need::Build, Need::Boot];
     let limits = Limits { timeout: Some(TIMEOUT), interrupted };
-    let manifest = repository.path(PC64);
-    let mut loaded = load(repository, manifest)?;
+    let wanted = Wanted::of(request.rows);
+    let guests = [(PC64, wanted.pc64), (INTERRUPTS, wanted.interrupts)];
+    let mut systems = Vec::new();
+    for (guest, rows) in guests {
+        systems.push((load(repository, repository.path(guest.manifest))?, guest, rows));
+    }
+    let loaded: Vec<&Loaded> = systems.iter().map(|(loaded, ..)| loaded).collect();
     let built = build_for(repository, &loaded, false, request.consent, &needs)?;
     let bench = Bench { repository, built: &built, limits, progress };
-    let mut results = bench.no_results(&loaded)?;
-    let named = |name: &&String| *name != SOLO5_ROW;
-    let rows: Vec<&str> = request.rows.iter().filter(named).map(String::as_str).collect();
-    if request.rows.is_empty() || !rows.is_empty() {
-        bench.pc64(&mut loaded, &rows, &mut results)?;
-        if request.counts {
-            bench.count_events(&mut loaded, &mut results.rows)?;
+    let mut results = bench.no_results(&systems[0].0)?;
+    for (loaded, guest, rows) in &mut systems {
+        if let Some(rows) = rows {
+            bench.pc64(loaded, *guest, rows, request.counts, &mut results)?;
         }
     }
-    if request.rows.is_empty() || rows.len() < request.rows.len() {
+    if wanted.solo5 {
         let out = repository.target("solo5");
         let directory = repository.path(SOLO5);
         let image = solo5_build::build_program(repository.root(), &out, &directory, progress)?;
         bench.solo5(&load(repository, image)?, &mut results)?;
     }
     Ok(results)
+}
+
+/// Whose rows are wanted.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted<'a> {
+    /// Rows of [`PC64`], all that it runs unasked if empty; `None` for no boot.
+    pc64: Option<Vec<&'a str>>,
+    /// Rows of [`INTERRUPTS`], likewise.
+    interrupts: Option<Vec<&'a str>>,
+    /// The row of [`SOLO5`].
+    solo5: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// Shares `rows` out, where none are all. A row that nobody has is left to
+    /// [`PC64`]'s guest, which says so.
+    fn of(rows: &'a [String]) -> Wanted<'a> {
+        if rows.is_empty() {
+            return Wanted { pc64: Some(vec![]), interrupts: Some(vec![]), solo5: true };
+        }
+        let rows = || rows.iter().map(String::as_str);
+        let (interrupts, others): (Vec<&str>, Vec<&str>) =
+            rows().filter(|row| *row != SOLO5_ROW).partition(|row| INTERRUPT_ROWS.contains(row));
+        let some = |rows: Vec<&'a str>| (!rows.is_empty()).then_some(rows);
+        Wanted {
+            pc64: some(others),
+            interrupts: some(interrupts),
+            solo5: rows().any(|row| row == SOLO5_ROW),
+        }
+    }
 }
 
 fn load(repository: &Repository, system: PathBuf) -> Result<Loaded> {
@@ -135,18 +206,33 @@ impl Bench<'_> {
         })
     }
 
-    /// The rows of the pc64 guest, `rows` or all that it runs unasked.
-    fn pc64(&self, loaded: &mut Loaded, rows: &[&str], results: &mut Results) -> Result<()> {
+    /// The rows of `guest`, `rows` or all that it runs unasked, with events or not.
+    fn pc64(
+        &self,
+        loaded: &mut Loaded,
+        guest: Pc64,
+        rows: &[&str],
+        count_events: bool,
+        results: &mut Results,
+    ) -> Result<()> {
         if !rows.is_empty() {
             select(loaded, &rows.join(","));
         }
-        (self.progress)("booting the bench guest");
+        (self.progress)(&format!("booting {}", guest.name));
         let (here, _) = self.boot(loaded)?;
-        (self.progress)("booting the bench guest rewritten");
+        (self.progress)(&format!("booting {} rewritten", guest.name));
         let (rewritten, _) = self.boot(&as_rewritten(loaded))?;
-        (self.progress)("booting the bench guest bare");
-        let bare = self.boot_bare(loaded)?;
+        let bare = if guest.bare {
+            (self.progress)(&format!("booting {} bare", guest.name));
+            self.boot_bare(loaded)?
+        } else {
+            Report::default()
+        };
+        let first = results.rows.len();
         results.add(&here, &rewritten, &bare);
+        if count_events {
+            self.count_events(loaded, guest, &mut results.rows[first..])?;
+        }
         Ok(())
     }
 
@@ -161,15 +247,20 @@ impl Bench<'_> {
     }
 
     /// Boots every row alone to see what it counts.
-    fn count_events(&self, loaded: &mut Loaded, rows: &mut [Measured]) -> Result<()> {
-        // It only reads the clock, but boots and prints a line as all others do.
-        select(loaded, "rdtsc");
-        let (_, nothing) = self.boot(loaded)?;
+    fn count_events(&self, loaded: &mut Loaded, guest: Pc64, rows: &mut [Measured]) -> Result<()> {
+        let mut counted = BTreeMap::new();
         for row in rows {
-            (self.progress)(&format!("counting events of {}", row.name));
-            select(loaded, &row.name);
-            let (_, totals) = self.boot(loaded)?;
-            row.events = counts::each(&totals, &nothing, row.umbriel.iterations);
+            let without = (guest.without)(&row.name);
+            for name in [without, &row.name] {
+                if !counted.contains_key(name) {
+                    (self.progress)(&format!("counting events of {name}"));
+                    select(loaded, name);
+                    let (_, totals) = self.boot(loaded)?;
+                    counted.insert(name.to_owned(), totals);
+                }
+            }
+            row.events =
+                counts::each(&counted[&row.name], &counted[without], row.umbriel.iterations);
         }
         Ok(())
     }
@@ -218,8 +309,11 @@ fn as_rewritten(loaded: &Loaded) -> Loaded {
     loaded
 }
 
+/// Asks the guest for `rows` alone; its other arguments stay.
 fn select(loaded: &mut Loaded, rows: &str) {
-    loaded.system.guests[0].args = vec![format!("rows={rows}")];
+    let args = &mut loaded.system.guests[0].args;
+    args.retain(|arg| !arg.starts_with("rows="));
+    args.push(format!("rows={rows}"));
 }
 
 fn ended_early(outcome: &Outcome, status: u8, output: &[u8], machine: &qemu::Machine) -> Error {
@@ -238,4 +332,52 @@ impl Observer for Nobody {
     fn piece(&mut self, _: &Piece) {}
 
     fn record(&mut self, _: &Record) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(rows: &[&str]) -> Vec<String> {
+        rows.iter().map(|&row| row.to_owned()).collect()
+    }
+
+    #[test]
+    fn without_names_all_guests_run_all_they_have() {
+        let all = Wanted { pc64: Some(vec![]), interrupts: Some(vec![]), solo5: true };
+        assert_eq!(Wanted::of(&[]), all);
+    }
+
+    #[test]
+    fn a_named_row_boots_the_guest_that_has_it_and_no_other() {
+        let rows = names(&["eoi", "cpuid", "no_such_row", "hlt_wake"]);
+        assert_eq!(
+            Wanted::of(&rows),
+            Wanted {
+                pc64: Some(vec!["cpuid", "no_such_row"]),
+                interrupts: Some(vec!["eoi", "hlt_wake"]),
+                solo5: false,
+            }
+        );
+        let rows = names(&[SOLO5_ROW]);
+        assert_eq!(Wanted::of(&rows), Wanted { pc64: None, interrupts: None, solo5: true });
+    }
+
+    #[test]
+    fn rows_that_peers_do_not_have_say_what_an_operation_is() {
+        let bars = crate::bench::peers::Bars::read(&Repository::find()).unwrap();
+        for row in INTERRUPT_ROWS.iter().chain([&SOLO5_ROW]) {
+            assert!(bars.operation(row).is_some(), "{row}");
+        }
+    }
+
+    #[test]
+    fn rows_are_selected_beside_other_arguments() {
+        let repository = Repository::find();
+        let manifest = repository.path(INTERRUPTS.manifest);
+        let mut loaded = load(&repository, manifest).unwrap();
+        select(&mut loaded, "eoi,hlt_wake");
+        select(&mut loaded, "eoi");
+        assert_eq!(loaded.system.guests[0].args, ["cost", "rows=eoi"]);
+    }
 }

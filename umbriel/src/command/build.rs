@@ -16,7 +16,7 @@ use crate::tools::{self, Need};
 pub fn execute(repository: &Repository, args: &BuildArgs) -> Result<u8> {
     let loaded = compose::load(repository, &args.system)?;
     let built =
-        build_for(repository, &loaded, args.system.debug_kernel, args.consent, &[Need::Build])?;
+        build_for(repository, &[&loaded], args.system.debug_kernel, args.consent, &[Need::Build])?;
     let mut text =
         format!("kernel  {}  ({})\n", repository.shown(&built.kernel.elf32), built.kernel.hash);
     for (name, path) in built.programs.iter().chain(&built.guests) {
@@ -26,21 +26,22 @@ pub fn execute(repository: &Repository, args: &BuildArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Builds everything that `loaded` needs.
+/// Builds everything that the systems of `loaded` need.
 ///
 /// # Errors
 /// What is missing, or what the failing step said.
 pub fn build_for(
     repository: &Repository,
-    loaded: &Loaded,
+    loaded: &[&Loaded],
     debug_kernel: bool,
     consent: ConsentArgs,
     needs: &[Need],
 ) -> Result<Artifacts> {
     tools::require(needs, consent.yes)?;
+    let guests = loaded.iter().flat_map(|loaded| &loaded.system.guests);
     let request = Request {
         debug_kernel,
-        guests: loaded.system.guests.iter().map(|guest| guest.source.clone()).collect(),
+        guests: guests.map(|guest| guest.source.clone()).collect(),
         verbose: consent.verbose,
     };
     build::build(repository, &request, &Progress::new())

@@ -40,7 +40,7 @@ pub fn execute(repository: &Repository, args: &RunArgs) -> Result<u8> {
     let timeout = timeout(args.timeout)?;
     check_stdin(args, &loaded.system)?;
     let needs = [Need::Build, Need::Boot];
-    let built = build_for(repository, &loaded, args.system.debug_kernel, args.consent, &needs)?;
+    let built = build_for(repository, &[&loaded], args.system.debug_kernel, args.consent, &needs)?;
     let image = compose::compose(repository, &loaded, &built)?;
     let path = repository.target(&format!("umbriel/run/{}.elf", loaded.system.name));
     compose::write_whole(&path, &image)?;

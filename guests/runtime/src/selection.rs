@@ -1,4 +1,4 @@
-//! Which rows run, as the command line says it.
+//! Which rows a guest that counts instructions runs, as the command line says it.
 
 /// The key of the command line's word.
 const KEY: &str = "rows=";
@@ -18,7 +18,12 @@ impl<'a> Selection<'a> {
 
     /// Whether the row `name` runs.
     pub fn wants(self, name: &str) -> bool {
-        self.names.is_none() || self.names().any(|wanted| wanted == name)
+        self.names.is_none() || self.names_row(name)
+    }
+
+    /// Whether the row `name` is wanted by its name.
+    pub fn names_row(self, name: &str) -> bool {
+        self.names().any(|wanted| wanted == name)
     }
 
     /// The names that `known` does not know.
@@ -40,6 +45,7 @@ mod tests {
     fn without_a_word_all_rows_run() {
         let all = Selection::from_command_line("quiet");
         assert!(all.wants("cpuid"));
+        assert!(!all.names_row("cpuid"));
         assert_eq!(all.unknown(|_| false).count(), 0);
     }
 
@@ -47,6 +53,7 @@ mod tests {
     fn named_rows_run_and_no_others() {
         let some = Selection::from_command_line("x rows=cpuid,user_fault,,odd y");
         assert!(some.wants("cpuid") && some.wants("user_fault"));
+        assert!(some.names_row("cpuid") && !some.names_row("ptemod"));
         assert!(!some.wants("ptemod") && !some.wants(""));
         assert!(some.unknown(|name| name != "odd").eq(["odd"]));
         assert!(!Selection::from_command_line("rows=").wants("cpuid"));
