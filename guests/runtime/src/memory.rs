@@ -178,6 +178,14 @@ impl Memory {
         invalidate_page(address);
     }
 
+    /// Makes `table` the level-1 table of the 2 MiB at `address`, which may be that
+    /// of other addresses too.
+    pub fn link(&mut self, address: u64, table: Page) {
+        let above = self.table(address, 2);
+        above.write(address / LARGE_PAGE % ENTRIES, table.address() | WRITABLE | PRESENT);
+        invalidate_page(address);
+    }
+
     /// Lets user code pass the entries that lead to the level-1 table of `address`,
     /// made if need be: its own entries decide alone.
     pub fn open_to_users(&mut self, address: u64) {

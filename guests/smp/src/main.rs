@@ -4,6 +4,7 @@
 //! |---|---|
 //! | none | interrupts between processors, shared counters, timers, shootdown; prints a digest of what all saw |
 //! | `cost` | what interrupts cost, to one processor and between two; prints rows of the cost ledger, with `rows=a,b` those alone |
+//! | `long` | a request of one processor that takes long, and the page faults of another that are answered meanwhile; prints how many |
 //! | `hostile` | anything written to mailbox and APICs, on all processors; goes on |
 //! | `wild` | starts a processor at an address that does not exist; ends by triple fault |
 //! | `alone` | starts nobody and halts with interrupts off; ended with a message |
@@ -21,6 +22,8 @@ mod hostile;
 #[cfg(target_os = "none")]
 mod ipi;
 #[cfg(target_os = "none")]
+mod long;
+#[cfg(target_os = "none")]
 mod shootdown;
 #[cfg(target_os = "none")]
 mod team;
@@ -33,7 +36,7 @@ mod guest {
     use guest_runtime::{BootInfo, Digest, Memory, Selection, entry, instruction, println};
 
     use crate::team::Team;
-    use crate::{cost, counter, hostile, ipi, shootdown, timer};
+    use crate::{cost, counter, hostile, ipi, long, shootdown, timer};
 
     entry!(main);
 
@@ -66,6 +69,7 @@ mod guest {
                 let selection = Selection::from_command_line(boot.command_line());
                 return u8::from(!cost::print(&team, &mut memory, selection));
             }
+            "long" => return u8::from(!long::run(&team, &mut memory)),
             _ => {}
         }
         let mut digest = Digest::new();
