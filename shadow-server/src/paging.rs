@@ -273,6 +273,20 @@ impl<'p> Mmu<'p> {
         Ok(())
     }
 
+    /// Eight bytes of one page, without a fault.
+    #[inline(never)]
+    fn look(&mut self, gva: Gva, access: vcpu::Access) -> Option<[u8; 8]> {
+        if gva.page_offset() > PAGE_SIZE - 8 {
+            return None;
+        }
+        let Ok(Place::Ram(gpa)) = self.place(gva, access) else {
+            return None;
+        };
+        let mut bytes = [0; 8];
+        let read = self.paging.memory.read(gpa, &mut bytes);
+        read.is_ok().then_some(bytes)
+    }
+
     fn read_pages(
         &mut self,
         gva: Gva,
@@ -361,16 +375,12 @@ impl Machine for Mmu<'_> {
         self.paging.fetched.decode(rip, bytes)
     }
 
+    #[inline(always)] // most often there is nothing
     fn peek(&mut self, gva: Gva, access: vcpu::Access) -> Option<[u8; 8]> {
-        if !LOOK_AHEAD || gva.page_offset() > PAGE_SIZE - 8 || self.nothing_ahead.contains(gva) {
+        if !LOOK_AHEAD || self.nothing_ahead.contains(gva) {
             return None;
         }
-        let Ok(Place::Ram(gpa)) = self.place(gva, access) else {
-            return None;
-        };
-        let mut bytes = [0; 8];
-        let read = self.paging.memory.read(gpa, &mut bytes);
-        read.is_ok().then_some(bytes)
+        self.look(gva, access)
     }
 
     fn nothing_ahead(&mut self, gva: Gva) {

@@ -67,7 +67,7 @@ fn ahead(
 }
 
 /// The next instruction, if it is to be executed now.
-#[inline]
+#[inline(always)] // most traps end here
 fn next(
     state: &VcpuState,
     registers: &Registers,
