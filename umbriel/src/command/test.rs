@@ -154,7 +154,7 @@ fn all<'a>(
             repository,
             "models",
             "random-guests",
-            &["test", "--package", "shadow-core", "--test", "legal"],
+            &["test", "--package", "shadow-core", "--test", "evidence", "legal::"],
             vec![("PROPTEST_CASES".to_owned(), CAMPAIGN_CASES.into())],
         )
     });

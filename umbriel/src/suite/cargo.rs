@@ -47,14 +47,19 @@ fn run(mut command: Command) -> Verdict {
     };
     let stdout = String::from_utf8_lossy(&output.stdout);
     let (passed, failed) = counts(&stdout);
-    if output.status.success() {
+    if output.status.success() && !ran_nothing(&stdout) {
         return Verdict { passed: passed.max(1), failed, text: String::new() };
     }
     let said = [&*stdout, &*String::from_utf8_lossy(&output.stderr)].concat();
     let lines: Vec<&str> = said.lines().filter(|line| tells(line)).collect();
     let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
-    let text = format!("this command failed:\n{command:?}\n{shown}");
+    let text = format!("this command failed, or ran no test:\n{command:?}\n{shown}");
     Verdict { passed, failed: failed.max(1), text }
+}
+
+/// Whether tests were to run, and the filter left none: one was renamed.
+fn ran_nothing(stdout: &str) -> bool {
+    stdout.contains("test result:") && counts(stdout) == (0, 0)
 }
 
 /// Whether a line of cargo's output says something about a failure.
@@ -116,5 +121,8 @@ mod tests {
             test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
         assert_eq!(counts(stdout), (15, 1));
         assert_eq!(counts("Finished"), (0, 0));
+        let filtered =
+            "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out\n";
+        assert!(ran_nothing(filtered) && !ran_nothing(stdout) && !ran_nothing("Finished"));
     }
 }
