@@ -62,7 +62,7 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Full resync of what `vcpu` let go out of sync.
     pub(crate) fn resync_own(&mut self, vcpu: VcpuId, ops: &mut impl Ops) -> Result {
         let derive = self.policy.derive;
-        if self.policy.has(Defect::OwnTablesKept) {
+        if !self.frames.any_out_of_sync() || self.policy.has(Defect::OwnTablesKept) {
             return Ok(());
         }
         for page in self.oos.pages_of(vcpu) {
