@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "rdtsc")]
 
 use sel4::{cap, init_thread};
+use sel4_root_task::SerialPort;
 
 /// Ticks of the time-stamp counter.
 pub fn ticks() -> u64 {
@@ -19,6 +20,10 @@ const SOFT_OFF: u16 = 1 << 13;
 /// for good.
 pub fn power_off() -> ! {
     let ports: cap::IOPort = init_thread::slot::IO_PORT_CONTROL.cast();
+    for base in [SerialPort::COM1, SerialPort::COM2] {
+        // What the console has written last may still be on its way.
+        let _ = SerialPort::new(ports, base).drain();
+    }
     // A machine without this register stays on, idle.
     let _ = ports.ioport_out16(PM1A_CONTROL, SOFT_OFF);
     init_thread::suspend_self()

@@ -61,7 +61,67 @@ impl SerialPort {
         Ok(())
     }
 
+    /// Waits until the transmitter has passed on everything, but not for ever: somebody
+    /// may have stopped taking it. To be called before the machine is switched off, or
+    /// up to 16 bytes may be lost.
+    ///
+    /// # Errors
+    ///
+    /// Those of an access outside the capability's range.
+    pub fn drain(&self) -> Result<()> {
+        drained(|| self.ports.ioport_in8(self.base + register::LINE_STATUS))
+    }
+
     fn write(&self, register: u16, value: u8) -> Result<()> {
         self.ports.ioport_out8(self.base + register, value)
+    }
+}
+
+/// Looks of [`SerialPort::drain`] at most: about a tenth of a second.
+const PATIENCE: u32 = 200_000;
+
+/// Asks for the line status until it says that FIFO and shift register are empty.
+fn drained(mut line_status: impl FnMut() -> Result<u8>) -> Result<()> {
+    const EMPTY: u8 = 1 << 6;
+    for _ in 0..PATIENCE {
+        if line_status()? & EMPTY != 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING_LEFT: u8 = 0x60;
+    const ROOM_BUT_SHIFTING: u8 = 0x20;
+
+    /// How often the line status is asked for, if it is `status` for `looks` times.
+    fn looks(status: u8, looks: u32) -> u32 {
+        let mut asked = 0;
+        let drained = drained(|| {
+            asked += 1;
+            Ok(if asked <= looks { status } else { NOTHING_LEFT })
+        });
+        assert_eq!(drained, Ok(()));
+        asked
+    }
+
+    #[test]
+    fn room_for_more_is_not_enough() {
+        assert_eq!(looks(ROOM_BUT_SHIFTING, 5), 6);
+        assert_eq!(looks(NOTHING_LEFT, 0), 1);
+    }
+
+    #[test]
+    fn a_port_that_is_not_there_reads_as_ones() {
+        assert_eq!(looks(0xff, 9), 1);
+    }
+
+    #[test]
+    fn it_gives_up_where_nobody_takes_the_bytes() {
+        assert_eq!(looks(0, u32::MAX), PATIENCE);
     }
 }
