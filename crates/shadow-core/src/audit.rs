@@ -11,7 +11,7 @@ use x86::{GuestMemory, Gva, Level};
 
 use crate::copies::{Claim, MAX_COPIES_PER_FRAME};
 use crate::frames::Tracking;
-use crate::instances::LastPath;
+use crate::last_path::LastPath;
 use crate::mappings::{CopyId, SpaceId};
 use crate::mmu::ShadowMmu;
 use crate::spaces::SpaceKey;

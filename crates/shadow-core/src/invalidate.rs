@@ -7,7 +7,7 @@
 use x86::{Gfn, GuestMemory, Gva, Level};
 
 use crate::context::PagingContext;
-use crate::instances::LastPath;
+use crate::last_path::LastPath;
 use crate::mappings::{MapError, Mappings, Result, SpaceId};
 use crate::mmu::ShadowMmu;
 use crate::policy::Defect;

@@ -7,7 +7,7 @@
 use x86::{Gpa, Gva, Level};
 
 use crate::context::{Access, PagingContext};
-use crate::instances::LastPath;
+use crate::last_path::LastPath;
 use crate::mappings::SpaceId;
 use crate::mmu::ShadowMmu;
 

@@ -65,10 +65,10 @@ pub struct Policy {
     /// its table is resynced or INVLPG drops it.
     pub derive: bool,
     /// Entries around a hidden fault that are mapped with it if their A bit is
-    /// set: the size of the aligned block, a power of two; 1 for none.
+    /// set: the size of the aligned block, a power of two up to 64; 1 for none.
     pub neighbours: u16,
     /// As [`Self::neighbours`], where faults follow each other page by page: what
-    /// is mapped doubles with each, up to this many entries.
+    /// is mapped doubles with each, up to this many entries, a power of two up to 64.
     pub longest_run: u16,
     /// Capability operations of one request at most, where requests may be
     /// asked to be repeated; at least one.

@@ -8,39 +8,13 @@
 use x86::{Gfn, Gpa, Gpte, GuestMemory, Gva, Level};
 
 use crate::context::{Access, PagingContext, View};
+use crate::copies::Claim;
 use crate::frames::{FrameKind, HostMap};
-use crate::leaf::Leaf;
+use crate::leaf::{Leaf, Supply};
 use crate::mappings::{Result, SpaceId};
 use crate::mmu::ShadowMmu;
-use crate::policy::Policy;
 use crate::request::Ops;
 use crate::walk::GuestWalk;
-
-/// Faults that follow each other: the page behind what was mapped for the last
-/// one, and how many entries that were.
-#[derive(Clone, Copy, Hash)]
-pub(crate) struct Run {
-    next: u64,
-    length: u16,
-}
-
-impl Run {
-    pub(crate) const NONE: Self = Self { next: u64::MAX, length: 0 };
-
-    /// The entries to look at for a fault at `gva`, as bits of the word of its
-    /// table's entries: the aligned block around it, or one of twice the last size
-    /// if it goes on where that ended.
-    fn block(&mut self, gva: Gva, policy: &Policy) -> u64 {
-        let page = gva.get() >> 12;
-        let length = match page == self.next {
-            true => (self.length * 2).min(policy.longest_run),
-            false => policy.neighbours,
-        };
-        let first = page & !u64::from(length - 1);
-        *self = Self { next: first + u64::from(length), length };
-        u64::MAX >> (64 - length) << (first % 64)
-    }
-}
 
 impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
     /// Maps what may be mapped in the aligned block of entries around `gva`, in
@@ -70,7 +44,8 @@ impl<const PAGES: usize, const FIXUPS: usize> ShadowMmu<'_, PAGES, FIXUPS> {
             };
             self.note_entry(gpa.gfn(), slot, entry);
             let page = self.tables.va(Level::L1, table).wrapping_add((slot as u64) << 12);
-            let mapped = self.map_ahead(space, page, table, leaf, ops)?;
+            let place = Claim::new(space, page);
+            let mapped = self.map_unasked(place, table, leaf, Supply::Pool, ops)?;
             self.counters.prefault += u64::from(mapped);
         }
         Ok(())

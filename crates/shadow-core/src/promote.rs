@@ -14,7 +14,7 @@ use x86::{Gfn, GuestMemory, Level};
 use crate::context::VcpuId;
 use crate::copies::Claim;
 use crate::frames::Tracking;
-use crate::instances::LastPath;
+use crate::last_path::LastPath;
 use crate::mappings::{CopyId, Result, SpaceId};
 use crate::mmu::ShadowMmu;
 use crate::origin::Origin;
