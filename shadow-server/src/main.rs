@@ -4,7 +4,7 @@
 //!            faults of vCPUs        requests of the vmm
 //!                   │                      │
 //!                   ▼                      ▼
-//!  serve ── faults ── exceptions ── exits ── requests
+//!  serve ── faults ── exceptions ── exits ── vmm ── requests
 //!                   │
 //!       paging: shadow-core over window (guest memory) and caps (seL4)
 //! ```
@@ -15,7 +15,6 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
-#[cfg(target_os = "none")]
 #[cfg(target_os = "none")]
 mod caps;
 #[cfg(target_os = "none")]
@@ -35,12 +34,15 @@ mod rewrites;
 #[cfg(target_os = "none")]
 mod serve;
 #[cfg(target_os = "none")]
+mod startup;
+#[cfg(target_os = "none")]
 mod thread;
 #[cfg(target_os = "none")]
 mod trace;
 #[cfg(target_os = "none")]
-#[cfg(target_os = "none")]
 mod vcpus;
+#[cfg(target_os = "none")]
+mod vmm;
 #[cfg(target_os = "none")]
 mod window;
 

@@ -3,33 +3,22 @@
 use heapless::{Deque, Vec};
 use protocol::badge;
 pub(crate) use protocol::counters::Server as Counter;
-use protocol::desk::{Desk, News, Waiting};
-use protocol::exit::{self, Completion, Taken};
-use protocol::offers::Offers;
-use protocol::request::Request;
-use protocol::startup::Startup;
-use protocol::trace::Trace;
-use sel4::runtime::StartupPage;
+use protocol::desk::{Desk, Waiting};
+use protocol::exit::{self, Taken};
 use sel4::{Fault, RecvWithMRs, cap, fault, ipc_buffer};
-use shadow_core::{Access, AuditCursor, FaultOutcome, Policy, ShadowMmu, Storage, VcpuId};
+use shadow_core::{Access, AuditCursor, FaultOutcome};
 use system::address_map::MAX_VCPUS;
-use system::compiled::VcpuStart;
 use system::cspace;
-use vcpu::{Fetched, Outcome, RegisterSet, Registers, Trap, TripleFault, VcpuState};
-use x86::{Gfn, Gpa, Gva, PageFault, Vector};
+use vcpu::{Outcome, Registers, Trap, TripleFault, VcpuState};
+use x86::{Gva, PageFault, Vector};
 
-use crate::caps::Caps;
 use crate::exits;
-use crate::owed::{Flush, Work};
-use crate::pages::{self, Bounce, Pages};
+use crate::owed::Work;
+use crate::pages::Bounce;
 use crate::paging::{Mmu, Paging};
 use crate::requests::{self, Answer};
-use crate::rewrites::Rewrites;
 use crate::thread::Due;
 use crate::vcpus::Vcpu;
-use crate::window::Window;
-
-sel4::process!(main);
 
 /// Whom the server owes an answer after a message.
 pub(crate) enum Next {
@@ -41,21 +30,21 @@ pub(crate) enum Next {
 
 /// The server.
 pub(crate) struct Server {
-    paging: Paging,
-    bounce: Bounce,
+    pub(crate) paging: Paging,
+    pub(crate) bounce: Bounce,
     pub(crate) vcpus: Vec<Vcpu, MAX_VCPUS>,
     /// News on their way to the vmm.
     pub(crate) desk: Desk<Stop>,
     /// Whether the console was among the drivers that signalled.
-    input: bool,
+    pub(crate) input: bool,
     /// What became of offers, as far as the vmm does not know yet.
     pub(crate) taken: Taken,
     /// Priority of the guest's threads.
     pub(crate) priority: u8,
     /// Records of the shadow MMU to check after each message, and the next one.
-    audit: (u32, AuditCursor),
+    pub(crate) audit: (u32, AuditCursor),
     /// What is done in parts: at most one of each vCPU, and one of the vmm.
-    work: Deque<Work, { MAX_VCPUS + 1 }>,
+    pub(crate) work: Deque<Work, { MAX_VCPUS + 1 }>,
 }
 
 /// Why a vCPU waits for the vmm.
@@ -65,105 +54,8 @@ pub(crate) enum Stop {
     Shutdown(TripleFault),
 }
 
-/// Extra copies that stay in the pool when frames are given one each at the start:
-/// as many as a manifest gives that asks for none.
-const EXTRAS_KEPT: u32 = 1024;
-
-#[allow(unsafe_code, reason = "the builder's promises to a new process")]
-fn main(page: StartupPage) -> ! {
-    let startup = process::start(page);
-    // SAFETY: this is the one call, and the builder mapped as the startup page says.
-    let pages = unsafe { Pages::take(startup.metadata_bytes, startup.trace, startup.rewrites) };
-    // SAFETY: the builder mapped that much guest memory.
-    let memory = unsafe { Window::new(startup.memory_bytes) };
-    let mut mmu = ShadowMmu::new(
-        Storage::carve(pages.metadata, pools(startup)).expect("enough metadata for the pools"),
-        pages.counters,
-        Policy { budget: startup.budget.max(1), ..Policy::DEFAULT },
-    );
-    for range in startup.read_only() {
-        let first = Gfn::new(range.start >> 12);
-        mmu.set_read_only(first, range.end.saturating_sub(range.start) >> 12);
-    }
-    let mut caps = Caps::new(&startup.pools);
-    // What is refused now is made when it is needed.
-    let _ = mmu.stock(EXTRAS_KEPT, &mut caps);
-    let paging = Paging {
-        mmu,
-        caps,
-        memory,
-        trace: Trace::new(pages.trace),
-        rewrites: Rewrites::new(pages.rewrites).expect("the root task checked the table"),
-        fetched: Fetched::new(),
-    };
-    let mut server = Server {
-        paging,
-        bounce: pages.bounce,
-        vcpus: Vec::new(),
-        desk: Desk::new(),
-        input: false,
-        taken: Taken::default(),
-        priority: startup.priority as u8,
-        audit: (startup.audit, AuditCursor::default()),
-        work: Deque::new(),
-    };
-    server.start(startup);
-    server.run()
-}
-
-/// The pools as shadow-core counts them; more than it can count is refused by
-/// [`Storage::carve`].
-fn pools(startup: &Startup) -> shadow_core::Pools {
-    let pools = &startup.pools;
-    let narrow = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
-    shadow_core::Pools {
-        frames: pools.frames,
-        extra_copies: pools.extra_copies,
-        spaces: narrow(pools.spaces),
-        pdpts: narrow(pools.pdpts),
-        pds: narrow(pools.pds),
-        pts: narrow(pools.pts),
-    }
-}
-
 impl Server {
-    /// Starts the vCPUs where the image wants them.
-    #[allow(unsafe_code, reason = "state pages are taken once")]
-    fn start(&mut self, startup: &Startup) {
-        for index in 0..startup.vcpus as usize {
-            let Some(id) = VcpuId::new(index) else { break };
-            // SAFETY: once for each vCPU, whose page the builder mapped.
-            let state = unsafe { pages::state(index) };
-            let vcpu = Vcpu::new(id, index, self.paging.caps.slots(), state);
-            // There are no more than the capacity, by `VcpuId::new`.
-            let _ = self.vcpus.push(vcpu);
-        }
-        for index in 0..self.vcpus.len() {
-            let start = match index {
-                0 => &startup.start,
-                _ => &startup.secondary,
-            };
-            self.start_vcpu(index, start);
-        }
-    }
-
-    fn start_vcpu(&mut self, index: usize, start: &VcpuStart) {
-        let vcpu = &mut self.vcpus[index];
-        vcpu.registers.rip = start.rip;
-        vcpu.registers.rsp = start.rsp;
-        vcpu.registers.rflags = start.rflags;
-        vcpu.registers.rdi = start.rdi;
-        vcpu.registers.rsi = start.rsi;
-        let context = vcpu.context();
-        // A guest whose first space cannot be made does not run; the counters
-        // say that an invocation failed.
-        let Paging { mmu, caps, memory, .. } = &mut self.paging;
-        let loaded = mmu.load_cr3(&context, memory, caps);
-        vcpu.owed.flushed(Flush::Load, loaded);
-        let _: Next = self.resume(index);
-    }
-
-    fn run(&mut self) -> ! {
+    pub(crate) fn run(&mut self) -> ! {
         let endpoint = cap::Endpoint::from_bits(cspace::process::ENDPOINT);
         let mut next = Next::Receive;
         loop {
@@ -237,7 +129,7 @@ impl Server {
     }
 
     /// Leaves the rest of some work for later.
-    fn put_off(&mut self, work: Work) {
+    pub(crate) fn put_off(&mut self, work: Work) {
         if let Work::Fault { index, .. } | Work::Resume { index } = work {
             self.desk.hold(index);
             self.vcpus[index].thread.due = Due::Nothing;
@@ -464,148 +356,8 @@ impl Server {
     }
 
     /// Stops a vCPU at its current instruction for the vmm.
-    fn stop(&mut self, index: usize, exit: exit::Exit) -> Next {
+    pub(crate) fn stop(&mut self, index: usize, exit: exit::Exit) -> Next {
         self.exit(index, Stop::Exit(exit), Waiting::Access)
-    }
-
-    /// Hands an exit to the vmm, now or when it asks.
-    pub(crate) fn exit(&mut self, index: usize, stop: Stop, waiting: Waiting) -> Next {
-        process::count(Counter::Exits);
-        self.vcpus[index].watchdog.progress();
-        self.desk.stopped(index, stop, waiting);
-        self.vcpus[index].thread.due = Due::Nothing;
-        self.answer_parked();
-        Next::Receive
-    }
-
-    /// The message that carries `news`.
-    fn told(&mut self, news: News<Stop>) -> exit::Words {
-        let words = match news {
-            News::Exit(index, stop) => self.words(index, stop),
-            News::Signal => {
-                let input = core::mem::take(&mut self.input);
-                exit::Exit::Woken { input }.encode(0)
-            }
-        };
-        core::mem::take(&mut self.taken).add_to(words)
-    }
-
-    /// Answers the parked request if there are news.
-    pub(crate) fn answer_parked(&mut self) {
-        if let Some(news) = self.desk.news_for_parked() {
-            let words = self.told(news);
-            exits::answer(self.parked_reply(), words);
-        }
-    }
-
-    fn words(&mut self, index: usize, stop: Stop) -> exit::Words {
-        match stop {
-            Stop::Exit(exit) => exits::with_argument(exit, &self.paging.memory).encode(index),
-            Stop::Shutdown(fault) => {
-                let vcpu = &mut self.vcpus[index];
-                // Registers that cannot be read show as they were last known.
-                let _ = vcpu.thread.load(&mut vcpu.registers, RegisterSet::All);
-                exits::dump(&fault, vcpu.state, &vcpu.registers, self.bounce.bytes());
-                exit::Exit::Shutdown.encode(index)
-            }
-        }
-    }
-
-    fn parked_reply(&self) -> cap::Endpoint {
-        cap::Endpoint::from_bits(self.paging.caps.slots().replies.first)
-    }
-
-    fn waiting_writer(&self) -> cap::Endpoint {
-        cap::Endpoint::from_bits(self.paging.caps.slots().replies.first + 1)
-    }
-
-    /// A message of the vmm.
-    fn request(&mut self, message: &RecvWithMRs) -> Next {
-        process::count(Counter::Requests);
-        match Request::decode(message.info.label(), message.info.length(), message.msg) {
-            Some(Request::NextExit { offers }) => match offers.is_none() {
-                true => self.next_exit(),
-                false => self.next_exit_with(offers),
-            },
-            Some(Request::Complete { vcpu, completion, offers }) => {
-                self.complete(vcpu, completion, offers)
-            }
-            Some(Request::Read { gpa, length }) => {
-                Next::Reply(requests::read(&self.paging.memory, &self.bounce, gpa, length))
-            }
-            Some(Request::Write { gpa, length, inline }) => {
-                match requests::write(&mut self.paging, &self.bounce, (gpa, length), inline) {
-                    Some(answer) => Next::Reply(answer),
-                    None => self.write_in_parts(Gpa::new(gpa), length),
-                }
-            }
-            Some(Request::LogDirty { on }) => {
-                Next::Reply(requests::log_dirty(&mut self.paging, on))
-            }
-            Some(Request::ReadDirty { first }) => {
-                Next::Reply(requests::read_dirty(&mut self.paging, &self.bounce, first))
-            }
-            None => Next::Reply(requests::refuse()),
-        }
-    }
-
-    /// Parks a write of the vmm until the shadow has followed it.
-    fn write_in_parts(&mut self, gpa: Gpa, length: u64) -> Next {
-        let slot = self.paging.caps.place(self.waiting_writer().bits());
-        if slot.save_caller().is_err() {
-            return Next::Reply(requests::refuse());
-        }
-        self.put_off(Work::Write { gpa, length });
-        Next::Receive
-    }
-
-    /// Answers with the oldest exit, or parks the vmm until there is one.
-    pub(crate) fn next_exit(&mut self) -> Next {
-        match self.desk.news() {
-            Some(news) => Next::Reply(exits::message(self.told(news))),
-            None => self.park(),
-        }
-    }
-
-    /// Parks the vmm's request, whose sender waits for an answer.
-    pub(crate) fn park(&mut self) -> Next {
-        let slot = self.paging.caps.place(self.parked_reply().bits());
-        match slot.save_caller() {
-            Ok(()) => {
-                self.desk.park();
-                Next::Receive
-            }
-            Err(_) => Next::Reply(requests::refuse()),
-        }
-    }
-
-    fn complete(&mut self, index: usize, completion: Completion, offers: Offers) -> Next {
-        if !self.are_for_vcpus(offers) {
-            return Next::Reply(requests::refuse());
-        }
-        let Some(waiting) = self.desk.complete(index) else {
-            return Next::Reply(requests::refuse());
-        };
-        let accepted = match offers.is_none() {
-            true => 0,
-            false => self.accept(offers),
-        };
-        // What these say about the vCPU's answer does not concern the vmm,
-        // which is the one that waits now.
-        let _: Next = match waiting {
-            Waiting::Access | Waiting::Shadow | Waiting::Nothing => self.resume(index),
-            Waiting::Instruction | Waiting::Interrupt => {
-                let completion = exits::completion(completion);
-                self.step(index, |state, registers, mmu| {
-                    vcpu::complete(state, registers, completion, mmu)
-                })
-            }
-        };
-        // This vCPU has taken its own as it went on, if it could.
-        match accepted & !(1 << index) {
-            0 => self.next_exit(),
-            accepted => self.deliver_and_next(accepted),
-        }
     }
 }
 
