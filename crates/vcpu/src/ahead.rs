@@ -22,7 +22,7 @@ use crate::{Registers, VcpuState};
 const LIMIT: u32 = 8;
 
 /// Goes on after `outcome` as far as it is sure.
-#[inline]
+#[inline(always)] // most traps end here
 pub(crate) fn go_on(
     state: &mut VcpuState,
     registers: &mut Registers,

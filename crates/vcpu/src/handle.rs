@@ -283,6 +283,7 @@ fn run(
 }
 
 /// Ends an instruction: moves RIP, and delivers what it raised.
+#[inline(always)] // the end of most traps
 fn retire<M: Machine>(cpu: Cpu<'_, M>, executed: Executed, stepping: bool) -> Outcome {
     let next_rip = cpu.next_rip();
     let Cpu { state, registers, machine, .. } = cpu;
