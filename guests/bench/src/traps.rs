@@ -2,6 +2,7 @@
 //!
 //! | vector | handler | instructions |
 //! |---|---|---|
+//! | 0 | goes on two bytes further | 2 |
 //! | 14 | checks the fault, sets P and W in the entry, goes on | 42 |
 //! | 0x80 | leaves user mode: goes on behind `enter_user` | 8 |
 //! | 0x81 | `iretq` | 1 |
@@ -21,6 +22,7 @@ use crate::window::Window;
 
 const EXCEPTIONS: usize = 32;
 const STUB_BYTES: u64 = 16;
+const DIVIDE_ERROR: usize = 0;
 /// Vector that user code uses to come back.
 const LEAVE_USER: usize = 0x80;
 /// Vector that only returns.
@@ -149,6 +151,11 @@ bench_unexpected:
 bench_nothing:
     iretq
 
+    .align 16
+bench_skip:
+    add qword ptr [rsp], 2
+    iretq
+
     .global bench_enter_user
     .align 16
 # Runs user code at RCX with RDI, RSI and RDX until its `int 0x80`.
@@ -202,12 +209,14 @@ bench_kernel_stack: .skip 8
 unsafe extern "C" {
     static bench_stubs: u8;
     static bench_leave_user: u8;
+    static bench_skip: u8;
     static bench_nothing: u8;
 }
 
 /// The gate of `vector`.
 pub fn gate(vector: usize) -> Gate {
     match vector {
+        DIVIDE_ERROR => Gate::new(&raw const bench_skip as u64),
         0..EXCEPTIONS => Gate::new(&raw const bench_stubs as u64 + STUB_BYTES * vector as u64),
         LEAVE_USER => Gate::new(&raw const bench_leave_user as u64).for_users(),
         NOTHING => Gate::new(&raw const bench_nothing as u64),

@@ -61,6 +61,8 @@ pub const ALL: &[Row] = &[
     row("kernel_int", exits::kernel_int),
     row("user_syscall", user::syscall),
     row("user_fault", user::fault),
+    row("fast_syscall", user::fast_syscall),
+    row("exception", exits::exception),
     row("memsweep_4k", sweep::memsweep_4k),
 ];
 
