@@ -12,6 +12,7 @@ mod e10_umip;
 mod e11_registers;
 mod e12_move;
 mod e13_straight;
+mod e14_same_root;
 
 use crate::bare::lab::Lab;
 use crate::bare::verdict::Verdict;
@@ -21,7 +22,7 @@ pub type Probe = fn(&mut Lab) -> Verdict;
 
 /// The probes. E3 cannot be seen from here; the host side reads it off the image.
 /// E4 comes last, since a kernel without it stops.
-pub const ALL: [(&str, Probe); 12] = [
+pub const ALL: [(&str, Probe); 13] = [
     ("E1", |lab| e01_unmap::probe(lab).into()),
     ("E2", |lab| e02_fault_address::probe(lab).into()),
     ("E5", |lab| e05_syscall_registers::probe(lab).into()),
@@ -33,5 +34,6 @@ pub const ALL: [(&str, Probe); 12] = [
     ("E11", |lab| e11_registers::probe(lab).into()),
     ("E12", |lab| e12_move::probe(lab).into()),
     ("E13", |lab| e13_straight::probe(lab).into()),
+    ("E14", |lab| e14_same_root::probe(lab).into()),
     ("E4", |lab| e04_flags::probe(lab).into()),
 ];
