@@ -176,7 +176,8 @@ impl Server {
                 self.trap(index, trap)
             }
             Some(Fault::UnknownSyscall(fault)) => {
-                self.vcpus[index].stopped_with(&fault);
+                let bases = fault::bases(message, ipc_buffer());
+                self.vcpus[index].stopped_with(&fault, bases);
                 let trap = self.paging.rewrites.of_system_call(&fault);
                 self.trap(index, trap)
             }

@@ -3,12 +3,12 @@
 //! Registers travel only when somebody needs them. Word order is the
 //! kernel's: RIP, RSP and RFLAGS first, then RAX RBX RCX RDX RSI …, the two
 //! bases last. `known` says how many of them are known to equal the thread's.
-//! With kernel edit E11 fault messages bring most of them, and replies take them back;
-//! without it they are read and written by invocations.
+//! With kernel edit E11 fault messages bring most of them, those of system calls all, and
+//! replies take them back; without it they are read and written by invocations.
 
 use core::cell::Cell;
 
-use sel4::fault::{GENERAL_REGISTERS, REPLY_REGISTERS};
+use sel4::fault::{ALL_REGISTERS, GENERAL_REGISTERS, REPLY_REGISTERS};
 use sel4::{CNodeCapData, CPtr, MessageInfo, UserContext, cap, fault, ipc_buffer};
 use shadow_core::SpaceId;
 use system::cspace::{self, ServerSlots};
@@ -57,6 +57,8 @@ pub struct Thread {
     arrived: usize,
     /// The reply that it waits for.
     pub due: Due,
+    /// Whether replies set the bases too; a message has shown it.
+    takes_bases: bool,
     /// The address space that the thread runs in.
     space: Option<SpaceId>,
 }
@@ -72,6 +74,7 @@ impl Thread {
             known: UserContext::WORDS,
             arrived: UserContext::WORDS,
             due: Due::Nothing,
+            takes_bases: false,
             space: None,
         }
     }
@@ -97,32 +100,21 @@ impl Thread {
         self.arrived = REPLY_REGISTERS;
     }
 
-    /// The thread stopped, and its fault message brought all but the bases.
-    pub fn stopped_with(&mut self, registers: &mut Registers, fault: &fault::UnknownSyscall) {
+    /// The thread stopped, and its fault message brought all, or all but the bases.
+    pub fn stopped_with(
+        &mut self,
+        registers: &mut Registers,
+        fault: &fault::UnknownSyscall,
+        bases: Option<[u64; 2]>,
+    ) {
         self.stopped_at(registers, [fault.rip, fault.rsp, fault.rflags]);
-        *registers = Registers {
-            rip: fault.rip,
-            rsp: fault.rsp,
-            rflags: fault.rflags,
-            rax: fault.rax,
-            rbx: fault.rbx,
-            rcx: fault.rcx,
-            rdx: fault.rdx,
-            rsi: fault.rsi,
-            rdi: fault.rdi,
-            rbp: fault.rbp,
-            r8: fault.r8,
-            r9: fault.r9,
-            r10: fault.r10,
-            r11: fault.r11,
-            r12: fault.r12,
-            r13: fault.r13,
-            r14: fault.r14,
-            r15: fault.r15,
-            fs_base: registers.fs_base,
-            gs_base: registers.gs_base,
-        };
+        let [general @ .., _, _, _, _] = fault.into_words();
+        words_mut(registers)[FIRST..REPLY_REGISTERS].copy_from_slice(&general);
         self.arrived = REPLY_REGISTERS;
+        if let Some(bases) = bases {
+            [registers.fs_base, registers.gs_base] = bases;
+            (self.arrived, self.takes_bases) = (ALL_REGISTERS, true);
+        }
         self.due = Due::SystemCall;
     }
 
@@ -197,9 +189,12 @@ impl Thread {
     }
 
     fn reply_with(&self, registers: &Registers, most: usize) -> Option<Answer> {
-        let count = self.changed(registers).max(FIRST);
+        let mut count = self.changed(registers).max(FIRST);
         if count > most {
-            return None;
+            if !self.can_set_bases() {
+                return None;
+            }
+            count = ALL_REGISTERS;
         }
         let words = words(registers);
         if count > FAST {
@@ -213,33 +208,32 @@ impl Thread {
         Some((info, [first, second, third, fourth]))
     }
 
+    /// Whether a reply can set both bases, which must be known for that.
+    const fn can_set_bases(&self) -> bool {
+        self.takes_bases && self.known >= ALL_REGISTERS
+    }
+
     fn reply_to_system_call(&self, registers: &Registers) -> Option<Answer> {
         let bases = |registers: &Registers| [registers.fs_base, registers.gs_base];
-        if self.known > REPLY_REGISTERS && bases(registers) != bases(&self.has) {
+        let changed = self.known > REPLY_REGISTERS && bases(registers) != bases(&self.has);
+        if changed && !self.can_set_bases() {
             return None;
         }
-        let answer = fault::UnknownSyscall {
-            rip: registers.rip,
-            rsp: registers.rsp,
-            rflags: registers.rflags,
-            rax: registers.rax,
-            rbx: registers.rbx,
-            rcx: registers.rcx,
-            rdx: registers.rdx,
-            rsi: registers.rsi,
-            rdi: registers.rdi,
-            rbp: registers.rbp,
-            r8: registers.r8,
-            r9: registers.r9,
-            r10: registers.r10,
-            r11: registers.r11,
-            r12: registers.r12,
-            r13: registers.r13,
-            r14: registers.r14,
-            r15: registers.r15,
-            syscall: 0,
-        };
-        Some(answer.stage_reply(ipc_buffer()))
+        // RAX to R15 come first in what an unknown system call is answered with.
+        let mut answer = [0; fault::UnknownSyscall::WORDS];
+        let first = &mut answer[..REPLY_REGISTERS];
+        first.copy_from_slice(&words(registers)[..REPLY_REGISTERS]);
+        first.rotate_left(FIRST);
+        let answer = fault::UnknownSyscall::from_words(&answer);
+        let (info, words) = answer.stage_reply(ipc_buffer());
+        if !changed {
+            return Some((info, words));
+        }
+        let last = &ipc_buffer().msg_regs()[REPLY_REGISTERS..ALL_REGISTERS];
+        for (register, base) in last.iter().zip(bases(registers)) {
+            register.set(base);
+        }
+        Some((MessageInfo::new(0, 0, 0, ALL_REGISTERS), words))
     }
 
     /// Lets the thread run on with `registers`.

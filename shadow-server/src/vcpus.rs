@@ -191,9 +191,10 @@ impl Vcpu {
         }
     }
 
-    /// Its thread stopped, and its fault message brought all general registers.
-    pub fn stopped_with(&mut self, fault: &UnknownSyscall) {
-        self.thread.stopped_with(&mut self.registers, fault);
+    /// Its thread stopped, and its fault message brought all general registers, and
+    /// perhaps the bases.
+    pub fn stopped_with(&mut self, fault: &UnknownSyscall, bases: Option<[u64; 2]>) {
+        self.thread.stopped_with(&mut self.registers, fault, bases);
         self.hide_step();
     }
 

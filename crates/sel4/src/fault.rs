@@ -10,8 +10,9 @@
 //! registers from a reply of 18; with a shorter reply what is missing stays.
 //!
 //! Umbriel's kernel edit E11 gives more for threads without an IPC buffer: a VM fault tells RSP and
-//! RFLAGS, it and an exception RAX to R15 ([`general_registers`]), and a reply to either sets up to
-//! [`REPLY_REGISTERS`] registers. Messages show by their length whether the kernel does that.
+//! RFLAGS, it and an exception RAX to R15 ([`general_registers`]), an UnknownSyscall FS and GS base
+//! ([`bases`]), and a reply to any sets up to [`REPLY_REGISTERS`] registers or, with the bases,
+//! [`ALL_REGISTERS`]. Messages show by their length whether the kernel does that.
 
 use core::cell::Cell;
 
@@ -75,6 +76,19 @@ pub const GENERAL_REGISTERS: usize = 15;
 
 /// Registers that a reply sets at most: RIP, RSP, RFLAGS and the general ones.
 pub const REPLY_REGISTERS: usize = 3 + GENERAL_REGISTERS;
+
+/// Registers that a reply sets with the bases, which are its last two words.
+pub const ALL_REGISTERS: usize = REPLY_REGISTERS + 2;
+
+/// FS and GS base in the message of an unknown system call, if it has them. They stay until the
+/// next invocation.
+#[inline]
+pub fn bases(message: &RecvWithMRs, buffer: IpcBuffer) -> Option<[Word; 2]> {
+    let words = buffer.msg_regs().get(UnknownSyscall::WORDS..)?.first_chunk::<2>()?;
+    let carried = message.info.label() == label::UNKNOWN_SYSCALL
+        && message.info.length() >= UnknownSyscall::WORDS + words.len();
+    carried.then(|| [words[0].get(), words[1].get()])
+}
 
 /// Words of a VM fault's message before the general registers.
 const VM_FAULT: usize = 6;

@@ -217,7 +217,7 @@ unsafe extern "C" {
 pub fn gate(vector: usize) -> Gate {
     match vector {
         DIVIDE_ERROR => Gate::new(&raw const bench_skip as u64),
-        0..EXCEPTIONS => Gate::new(&raw const bench_stubs as u64 + STUB_BYTES * vector as u64),
+        1..EXCEPTIONS => Gate::new(&raw const bench_stubs as u64 + STUB_BYTES * vector as u64),
         LEAVE_USER => Gate::new(&raw const bench_leave_user as u64).for_users(),
         NOTHING => Gate::new(&raw const bench_nothing as u64),
         _ => Gate::ABSENT,

@@ -1,7 +1,7 @@
 //! E11: fault messages of a thread without an IPC buffer carry its registers,
 //! and replies set them.
 
-use sel4::fault::{self, GENERAL_REGISTERS, REPLY_REGISTERS};
+use sel4::fault::{self, ALL_REGISTERS, GENERAL_REGISTERS, REPLY_REGISTERS};
 use sel4::{Fault, MessageInfo, RecvWithMRs, UserContext, ipc_buffer};
 
 use crate::bare::code;
@@ -19,6 +19,7 @@ pub fn probe(lab: &mut Lab) -> Seen {
     let guest = Subject::guest(lab);
     exception(&guest)?;
     page_fault(&guest)?;
+    system_call(&guest)?;
     native(&Subject::native(lab))
 }
 
@@ -95,6 +96,56 @@ fn page_fault(subject: &Subject) -> Seen {
         seen.r15
     );
     Ok(())
+}
+
+/// An unknown system call tells the bases, and replies of 20 words set them.
+fn system_call(subject: &Subject) -> Seen {
+    let bases = |context: &UserContext| [context.fs_base, context.gs_base];
+    let with_bases =
+        |context: UserContext, base: u64| UserContext { fs_base: base, gs_base: !base, ..context };
+    let first = with_bases(distinct(code::syscall(), 7), NOWHERE);
+    subject.start(&first);
+    let message = subject.wait();
+    require!(
+        fault::bases(&message, ipc_buffer()) == Some(bases(&first)),
+        "a system call's message has {} words",
+        message.info.length()
+    );
+    // Of a system call the reply begins with RAX to R15, of an exception with RIP.
+    let second = with_bases(distinct(code::steps(), 8), 0x4000);
+    let words = second.words();
+    let reply: [u64; ALL_REGISTERS] = core::array::from_fn(|index| match index {
+        0..GENERAL_REGISTERS => words[index + 3],
+        GENERAL_REGISTERS..REPLY_REGISTERS => words[index - GENERAL_REGISTERS],
+        _ => words[index],
+    });
+    let message = answer_all(subject, &reply);
+    let seen = subject.registers();
+    require!(
+        subject.outcome(&message).is_end()
+            && bases(&seen) == bases(&second)
+            && seen.r15 == second.r15,
+        "a reply to a system call set the bases to {:x?}",
+        bases(&seen)
+    );
+    let third = with_bases(distinct(code::steps(), 9), 0x8000);
+    let message = answer_all(subject, third.words());
+    let seen = subject.registers();
+    require!(
+        subject.outcome(&message).is_end() && bases(&seen) == bases(&third),
+        "a reply to an exception set the bases to {:x?}",
+        bases(&seen)
+    );
+    Ok(())
+}
+
+/// Answers with 20 words, and waits for the next fault.
+fn answer_all(subject: &Subject, words: &[u64; ALL_REGISTERS]) -> RecvWithMRs {
+    for (register, word) in ipc_buffer().msg_regs()[4..].iter().zip(&words[4..]) {
+        register.set(*word);
+    }
+    let info = MessageInfo::new(0, 0, 0, ALL_REGISTERS);
+    subject.answer(info, [words[0], words[1], words[2], words[3]])
 }
 
 /// A thread with an IPC buffer is treated as ever.
